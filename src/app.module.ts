@@ -1,0 +1,56 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
+import { AuthModule } from './auth/auth.module.js';
+import { ProblemFilter } from './common/problem/problem.filter.js';
+import { ConfigModule } from './config/config.module.js';
+import { Settings } from './config/settings.js';
+import { VERSION } from './config/version.js';
+import { DatabaseModule } from './database/database.module.js';
+import { HealthModule } from './health/health.module.js';
+import { queueEntities } from './queue/entities.js';
+import { QueueModule } from './queue/queue.module.js';
+import { SpecsModule } from './specs/specs.module.js';
+import { TasksModule } from './tasks/tasks.module.js';
+import { WorkflowExecutor } from './workflows/workflow-executor.js';
+import { WorkflowsModule } from './workflows/workflows.module.js';
+
+export interface AppOptions {
+  readonly settings: Settings;
+  readonly databaseUrl: string;
+  readonly adminToken: string;
+}
+
+/** Wires the features together; the only place that knows them all. */
+@Module({})
+export class AppModule {
+  static forRoot({ settings, databaseUrl, adminToken }: AppOptions): DynamicModule {
+    const servesApi = settings.ROLE !== 'worker';
+    return {
+      module: AppModule,
+      imports: [
+        ConfigModule.forRoot(settings),
+        DatabaseModule.forRoot({
+          url: databaseUrl,
+          poolSize: settings.DATABASE_POOL_SIZE,
+          entities: queueEntities,
+        }),
+        AuthModule.forRoot(adminToken),
+        QueueModule.forRootAsync({
+          imports: [WorkflowsModule],
+          handler: { useExisting: WorkflowExecutor },
+          controller: servesApi,
+          useFactory: () => ({
+            workers: settings.ROLE === 'api' ? 0 : settings.QUEUE_WORKERS,
+            leaseSeconds: settings.QUEUE_LEASE_SECONDS,
+            maxCrashes: settings.MAX_CRASHES,
+            shutdownGraceSeconds: settings.SHUTDOWN_GRACE_SECONDS,
+            version: VERSION,
+          }),
+        }),
+        HealthModule,
+        ...(servesApi ? [SpecsModule, TasksModule] : []),
+      ],
+      providers: [{ provide: APP_FILTER, useClass: ProblemFilter }],
+    };
+  }
+}

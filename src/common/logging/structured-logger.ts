@@ -1,0 +1,56 @@
+import type { LoggerService } from '@nestjs/common';
+import { pino, type DestinationStream, type Level, type Logger } from 'pino';
+import { build as pretty } from 'pino-pretty';
+
+/** What Nest says while it wires modules and routes: for those who debug that. */
+const WIRING = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
+
+/**
+ * Nest's logger on pino: one object a line as JSON, or readable lines. `logger.log({msg, task_id, …})` gives structured
+ * fields, `logger.log('text')` a plain message; the context Nest appends becomes `context`.
+ */
+export class StructuredLogger implements LoggerService {
+  private readonly pino: Logger;
+
+  constructor(level: string, format: 'pretty' | 'json', destination?: DestinationStream) {
+    const target =
+      format === 'pretty'
+        ? pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l', singleLine: true, destination })
+        : destination;
+    this.pino = pino({ level, timestamp: pino.stdTimeFunctions.isoTime, base: { pid: process.pid } }, target);
+  }
+
+  log(message: unknown, ...rest: unknown[]): void {
+    this.write(WIRING.has(String(rest.at(-1))) ? 'debug' : 'info', message, rest);
+  }
+
+  error(message: unknown, ...rest: unknown[]): void {
+    this.write('error', message, rest);
+  }
+
+  warn(message: unknown, ...rest: unknown[]): void {
+    this.write('warn', message, rest);
+  }
+
+  debug(message: unknown, ...rest: unknown[]): void {
+    this.write('debug', message, rest);
+  }
+
+  verbose(message: unknown, ...rest: unknown[]): void {
+    this.write('trace', message, rest);
+  }
+
+  fatal(message: unknown, ...rest: unknown[]): void {
+    this.write('fatal', message, rest);
+  }
+
+  private write(level: Level, message: unknown, rest: unknown[]): void {
+    // Nest's Logger appends its context, and for errors a stack before it.
+    const context = typeof rest.at(-1) === 'string' ? (rest.at(-1) as string) : undefined;
+    const stack = rest.length > 1 && typeof rest[0] === 'string' ? rest[0] : undefined;
+    const facts: Record<string, unknown> = { context, ...(stack === undefined ? {} : { stack }) };
+    if (message instanceof Error) this.pino[level]({ ...facts, err: message });
+    else if (typeof message === 'object' && message !== null) this.pino[level]({ ...facts, ...message });
+    else this.pino[level](facts, String(message));
+  }
+}

@@ -1,0 +1,59 @@
+import type { DocumentPath } from './document-path.js';
+import { LineIndex, type Position } from './line-index.js';
+
+/** Where an entry of a mapping or list stands in the text. */
+export interface Place {
+  /** Absent for items of a list. */
+  readonly keyOffset?: number;
+  readonly valueOffset: number;
+  /** The value as written, if it is a number, a word or a plain text. */
+  readonly source?: string;
+}
+
+/** Finds places lazily: most documents are good, and nobody asks. */
+export interface Places {
+  readonly root: Place;
+  /** `container` is one of the objects or arrays of the parsed value itself. */
+  find(container: object, key: string | number): Place | undefined;
+}
+
+/** A document as plain data, and the way back from the data to the text. */
+export class ParsedDocument {
+  private lines?: LineIndex;
+
+  constructor(
+    private readonly text: string,
+    /** Plain objects, arrays, strings, finite numbers, booleans and null; one object may stand at several places. */
+    readonly value: unknown,
+    private readonly places: Places,
+  ) {}
+
+  /**
+   * The place of a value, or of its key: where there is no such value, that of the mapping or list that lacks it. A
+   * mapping or list is found at its key, since that is where its reader looks for it.
+   */
+  locate(path: DocumentPath, part: 'key' | 'value' = 'value'): Position {
+    this.lines ??= new LineIndex(this.text);
+    const { place, value, whole } = this.walk(path);
+    const atKey = part === 'key' || !whole || (typeof value === 'object' && value !== null);
+    return this.lines.position(atKey ? (place.keyOffset ?? place.valueOffset) : place.valueOffset);
+  }
+
+  /** A number, word or plain text as it was written, e.g. `1.10` where the value is 1.1. */
+  sourceOf(path: DocumentPath): string | undefined {
+    const { place, whole } = this.walk(path);
+    return whole ? place.source : undefined;
+  }
+
+  private walk(path: DocumentPath): { place: Place; value: unknown; whole: boolean } {
+    let value = this.value;
+    let place = this.places.root;
+    for (const segment of path) {
+      const next = typeof value === 'object' && value !== null ? this.places.find(value, segment) : undefined;
+      if (next === undefined) return { place, value, whole: false };
+      place = next;
+      value = (value as Record<string | number, unknown>)[segment];
+    }
+    return { place, value, whole: true };
+  }
+}

@@ -1,0 +1,115 @@
+import { Type } from 'class-transformer';
+import { IsIn, IsInt, IsNumber, IsOptional, IsString, Matches, Max, Min, MinLength } from 'class-validator';
+
+export const ROLES = ['all', 'api', 'worker'] as const;
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export const LOG_FORMATS = ['pretty', 'json'] as const;
+
+const between = (min: number, max: number) => `must be a whole number from ${min} to ${max}`;
+const oneOf = (values: readonly string[]) => `must be one of ${values.join(', ')}`;
+const seconds = { message: 'must be a number of seconds greater than 0, at most 86400' };
+
+/**
+ * The service's settings, each an environment variable of this name. `.env.example` describes them; a test compares the
+ * two lists. Messages are read after the variable's name.
+ */
+export class Settings {
+  @IsString()
+  HOST = '127.0.0.1';
+
+  @Type(() => Number)
+  @IsInt({ message: between(0, 65535) })
+  @Min(0, { message: between(0, 65535) })
+  @Max(65535, { message: between(0, 65535) })
+  PORT = 8081;
+
+  /** `api` takes submissions and answers readers; `worker` runs tasks; `all` does both. */
+  @IsIn(ROLES, { message: oneOf(ROLES) })
+  ROLE: (typeof ROLES)[number] = 'all';
+
+  /** Without one, an embedded PostgreSQL runs under DATA_DIR. */
+  @IsOptional()
+  @Matches(/^postgres(ql)?:\/\/\S+$/, { message: 'must look like postgres://user:password@host:5432/database' })
+  DATABASE_URL?: string;
+
+  @Type(() => Number)
+  @IsInt({ message: between(2, 500) })
+  @Min(2, { message: between(2, 500) })
+  @Max(500, { message: between(2, 500) })
+  DATABASE_POOL_SIZE = 10;
+
+  @IsString()
+  @MinLength(1, { message: 'must name a folder' })
+  DATA_DIR = './data';
+
+  /** Without one, a token is made and kept in DATA_DIR/admin-token. */
+  @IsOptional()
+  @Matches(/^[\x21-\x7e]{16,}$/, { message: 'must have at least 16 characters, printable ASCII without spaces' })
+  ADMIN_TOKEN?: string;
+
+  @Type(() => Number)
+  @IsInt({ message: between(1, 1000) })
+  @Min(1, { message: between(1, 1000) })
+  @Max(1000, { message: between(1, 1000) })
+  QUEUE_WORKERS = 5;
+
+  @Type(() => Number)
+  @IsNumber({}, { message: 'must be a number of seconds from 1 to 3600' })
+  @Min(1, { message: 'must be a number of seconds from 1 to 3600' })
+  @Max(3600, { message: 'must be a number of seconds from 1 to 3600' })
+  QUEUE_LEASE_SECONDS = 30;
+
+  /** Lost leases (a worker's death while it ran the task) before a task is given up. */
+  @Type(() => Number)
+  @IsInt({ message: between(1, 1000000) })
+  @Min(1, { message: between(1, 1000000) })
+  @Max(1000000, { message: between(1, 1000000) })
+  MAX_CRASHES = 3;
+
+  @Type(() => Number)
+  @IsNumber({}, { message: 'must be a number of seconds from 0 to 86400' })
+  @Min(0, { message: 'must be a number of seconds from 0 to 86400' })
+  @Max(86400, { message: 'must be a number of seconds from 0 to 86400' })
+  SHUTDOWN_GRACE_SECONDS = 30;
+
+  @Type(() => Number)
+  @IsNumber({}, seconds)
+  @Min(0.001, seconds)
+  @Max(86400, seconds)
+  STEP_KILL_GRACE_SECONDS = 5;
+
+  /** Where each task has its folder; DATA_DIR/workspaces unless set. */
+  @IsOptional()
+  @IsString()
+  @MinLength(1, { message: 'must name a folder' })
+  WORKSPACES_DIR?: string;
+
+  /** Output kept of one task; what goes beyond is cut, with a marker. */
+  @Type(() => Number)
+  @IsInt({ message: between(1024, 1073741824) })
+  @Min(1024, { message: between(1024, 1073741824) })
+  @Max(1073741824, { message: between(1024, 1073741824) })
+  LOG_LIMIT_BYTES = 5_242_880;
+
+  @Type(() => Number)
+  @IsInt({ message: between(1024, 67108864) })
+  @Min(1024, { message: between(1024, 67108864) })
+  @Max(67108864, { message: between(1024, 67108864) })
+  BODY_LIMIT = 524_288;
+
+  @Type(() => Number)
+  @IsInt({ message: between(1, 100000) })
+  @Min(1, { message: between(1, 100000) })
+  @Max(100000, { message: between(1, 100000) })
+  MAX_STEPS = 1_000;
+
+  /** What a submission runs as when it names no golden path. */
+  @Matches(/^[a-z0-9][a-z0-9-]{0,62}$/, { message: 'must be the name of a golden path: a-z, 0-9 and "-"' })
+  DEFAULT_GOLDEN_PATH = 'deploy-app';
+
+  @IsIn(LOG_LEVELS, { message: oneOf(LOG_LEVELS) })
+  LOG_LEVEL: (typeof LOG_LEVELS)[number] = 'info';
+
+  @IsIn(LOG_FORMATS, { message: oneOf(LOG_FORMATS) })
+  LOG_FORMAT: (typeof LOG_FORMATS)[number] = 'pretty';
+}

@@ -1,0 +1,50 @@
+import { DataSource, type DataSourceOptions, type Migration } from 'typeorm';
+import { Queue1763800000000 } from './migrations/1763800000000-queue.js';
+
+/** Any number that no other program on the same database uses for an advisory lock. */
+const MIGRATION_LOCK = 7_381_001;
+
+export const migrations = [Queue1763800000000];
+
+export function dataSourceOptions(url: string, poolSize = 10) {
+  return {
+    type: 'postgres',
+    url,
+    poolSize,
+    applicationName: 'turnpike',
+    connectTimeoutMS: 5_000,
+    installExtensions: false,
+    migrations,
+    migrationsTableName: 'turnpike_migrations',
+    // A broken idle connection is replaced by the pool; whoever uses one gets the error itself.
+    poolErrorHandler: () => undefined,
+  } as const satisfies DataSourceOptions;
+}
+
+/**
+ * A data source whose migrations run under one advisory lock, so that instances that boot together on an empty database
+ * do not race; the TypeORM CLI goes the same way.
+ */
+export class TurnpikeDataSource extends DataSource {
+  override runMigrations(options?: Parameters<DataSource['runMigrations']>[0]): Promise<Migration[]> {
+    return this.locked(() => super.runMigrations(options));
+  }
+
+  override undoLastMigration(options?: Parameters<DataSource['undoLastMigration']>[0]): Promise<void> {
+    return this.locked(() => super.undoLastMigration(options));
+  }
+
+  private async locked<T>(work: () => Promise<T>): Promise<T> {
+    const runner = this.createQueryRunner();
+    try {
+      await runner.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+      try {
+        return await work();
+      } finally {
+        await runner.query('SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]);
+      }
+    } finally {
+      await runner.release();
+    }
+  }
+}

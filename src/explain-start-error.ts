@@ -1,0 +1,30 @@
+import { SettingsError } from './config/load-settings.js';
+
+/** One clear line, with the fix, for what keeps the service from starting. */
+export function explainStartError(error: unknown): string {
+  if (error instanceof SettingsError) return `Turnpike cannot start: ${error.message.split('\n').join('\n  and ')}`;
+  const { code, message, address, port } = flatten(error);
+  if (code === 'EADDRINUSE') {
+    return `Turnpike cannot start: ${address}:${port} is in use. Stop what listens there, or set PORT to another port.`;
+  }
+  if (code === 'EADDRNOTAVAIL' || code === 'EACCES') {
+    return `Turnpike cannot start: it cannot listen on ${address}:${port} (${code}). Set HOST and PORT to others.`;
+  }
+  if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'ETIMEDOUT' || code === 'EAI_AGAIN') {
+    return `Turnpike cannot start: the database cannot be reached (${message}). Check DATABASE_URL, and that PostgreSQL runs.`;
+  }
+  if (code === '28P01' || code === '28000' || code === '3D000') {
+    return `Turnpike cannot start: the database refuses the connection (${message}). Check DATABASE_URL.`;
+  }
+  return `Turnpike cannot start: ${message}`;
+}
+
+function flatten(error: unknown): { code?: string; message: string; address?: string; port?: number } {
+  // A connect to a name with several addresses fails with one error for each.
+  if (error instanceof AggregateError && error.errors.length > 0) return flatten(error.errors[0]);
+  if (error instanceof Error) {
+    const { code, address, port } = error as Error & { code?: string; address?: string; port?: number };
+    return { code, address, port, message: error.message };
+  }
+  return { message: String(error) };
+}

@@ -1,0 +1,31 @@
+import { Controller, Get } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import { DataSource } from 'typeorm';
+import { Public } from '../auth/principal.js';
+import { Problem } from '../common/problem/problem.js';
+import { QueueService } from '../queue/queue.service.js';
+import { Health } from './health.dto.js';
+
+@ApiTags('health')
+@Public()
+@Controller()
+export class HealthController {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly queue: QueueService,
+  ) {}
+
+  /** The process lives. Asks nothing of the database: a restart would not bring that back. */
+  @Get('health')
+  health(): Health {
+    return { status: 'ok' };
+  }
+
+  /** The service can take requests: the database answers, and no shutdown is under way. */
+  @Get('ready')
+  async ready(): Promise<Health> {
+    if (this.queue.draining) throw new Problem('draining', 'this instance is shutting down');
+    await this.dataSource.query('SELECT 1');
+    return { status: 'ok' };
+  }
+}

@@ -1,0 +1,63 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Injectable } from '@nestjs/common';
+import { isDatabaseUnavailable } from '../common/problem/database-errors.js';
+import { Batcher } from './batcher.js';
+import type { EncodedTask } from './new-task.js';
+import { sqlState } from './store/queue-database.js';
+import { TaskStore } from './store/task-store.js';
+
+/** The statement was refused for what stands in it: a value, a constraint, a size. */
+const DATA_ERROR = /^(22|23|54)/;
+const RETRY_DELAYS_MS = [20, 100, 400];
+
+/**
+ * One INSERT for all enqueues of one turn of the event loop. A caller is answered after its row's commit. Where the data
+ * is refused, the batch is halved until the culprit fails alone; where the connection broke, the whole is repeated: the
+ * task ids make that harmless even when the first try had committed.
+ */
+@Injectable()
+export class EnqueueBatcher {
+  private readonly batcher = new Batcher<EncodedTask, true>((tasks) => this.insertOrHalve(tasks), {
+    maxBatch: 500,
+    maxWeight: 8 * 1024 * 1024,
+    weigh: (task) => task.json.length,
+    inFlight: 2,
+  });
+
+  constructor(private readonly store: TaskStore) {}
+
+  async enqueue(task: EncodedTask): Promise<void> {
+    await this.batcher.add(task);
+  }
+
+  idle(): Promise<void> {
+    return this.batcher.idle();
+  }
+
+  private async insertOrHalve(tasks: EncodedTask[]): Promise<(true | Error)[]> {
+    try {
+      await this.insert(tasks);
+      return tasks.map(() => true as const);
+    } catch (error) {
+      if (!DATA_ERROR.test(sqlState(error) ?? '')) throw error;
+      if (tasks.length === 1) return [error as Error];
+      const middle = Math.ceil(tasks.length / 2);
+      return [
+        ...(await this.insertOrHalve(tasks.slice(0, middle))),
+        ...(await this.insertOrHalve(tasks.slice(middle))),
+      ];
+    }
+  }
+
+  private async insert(tasks: EncodedTask[]): Promise<void> {
+    for (const delay of RETRY_DELAYS_MS) {
+      try {
+        return await this.store.enqueue(tasks);
+      } catch (error) {
+        if (!isDatabaseUnavailable(error)) throw error;
+        await sleep(delay);
+      }
+    }
+    return this.store.enqueue(tasks);
+  }
+}

@@ -1,0 +1,113 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { MetricsCollector } from '../metrics-collector.js';
+import { QUEUE_OPTIONS, type ResolvedQueueOptions } from '../queue-options.js';
+import { foldCounters } from '../store/counters.sql.js';
+import { QueueDatabase, type Statement } from '../store/queue-database.js';
+import { StatsStore } from '../store/stats-store.js';
+import { Heartbeat } from '../workers/heartbeat.js';
+import { WakeUps } from '../workers/wake-ups.js';
+import { Promoter } from './promoter.js';
+import { Rescuer } from './rescuer.js';
+import { Sweep } from './sweep.js';
+
+const ensurePartitions: Statement = {
+  name: 'queue_ensure_partitions',
+  text: 'SELECT queue_ensure_partitions()',
+};
+const PARTITIONS_EVERY_MS = 86_400_000;
+/** The sweep rests twenty times as long as it took: at most 5% of a core, however much waits. */
+const SWEEP_REST = 20;
+
+/**
+ * The queue's housekeeping, on one timer: every poll interval, and earlier when a scheduled task is due. Each chore is
+ * safe on all instances at once.
+ */
+@Injectable()
+export class Maintenance {
+  private readonly logger = new Logger('Queue');
+  private readonly failing = new Set<string>();
+  private timer: NodeJS.Timeout | undefined;
+  private ticking: Promise<void> | undefined;
+  private stopped = true;
+  private sweepAt = 0;
+  private partitionsAt = 0;
+
+  constructor(
+    private readonly database: QueueDatabase,
+    private readonly promoter: Promoter,
+    private readonly rescuer: Rescuer,
+    private readonly sweep: Sweep,
+    private readonly heartbeat: Heartbeat,
+    private readonly wakeUps: WakeUps,
+    private readonly stats: StatsStore,
+    private readonly metrics: MetricsCollector,
+    @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
+  ) {}
+
+  start(): void {
+    this.stopped = false;
+    this.schedule(0);
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    await this.ticking;
+  }
+
+  /** A task was scheduled: its time may come before the next tick. */
+  lookAgain(): void {
+    if (!this.stopped && !this.ticking) this.schedule(0);
+  }
+
+  private schedule(ms: number): void {
+    if (this.stopped) return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      this.ticking ??= this.tick().finally(() => (this.ticking = undefined));
+    }, ms);
+    this.timer.unref();
+  }
+
+  private async tick(): Promise<void> {
+    let nextMs = this.options.pollSeconds * 1_000;
+    let freed = 0;
+    await this.wakeUps.ensureListening();
+    freed += (await this.chore('rescue', () => this.rescuer.rescue(this.actor('rescuer')))) ?? 0;
+    const due = await this.chore('promote', () => this.promoter.promote(this.actor('promoter')));
+    freed += due?.promoted ?? 0;
+    if (due?.nextSeconds !== undefined) nextMs = Math.min(nextMs, Math.max(0, due.nextSeconds * 1_000));
+    if (performance.now() >= this.sweepAt) {
+      const began = performance.now();
+      freed += (await this.chore('sweep', () => this.sweep.sweep(this.actor('sweep')))) ?? 0;
+      this.sweepAt = performance.now() + Math.max(nextMs, (performance.now() - began) * SWEEP_REST);
+    }
+    await this.chore('fold counters', () => this.database.run(foldCounters, []));
+    const stats = await this.chore('read stats', () => this.stats.read());
+    if (stats) this.metrics.observeQueueSize(stats.queue_size);
+    if (performance.now() >= this.partitionsAt) {
+      const done = await this.chore('partitions', () => this.database.run(ensurePartitions, []));
+      if (done) this.partitionsAt = performance.now() + PARTITIONS_EVERY_MS;
+    }
+    if (freed > 0) this.wakeUps.send('ready');
+    this.schedule(nextMs);
+  }
+
+  /** One failing chore does not keep the others from being done; it is logged when it begins to fail. */
+  private async chore<T>(name: string, work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      const result = await work();
+      if (this.failing.delete(name)) this.logger.log({ msg: 'Maintenance works again', chore: name });
+      return result;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (!this.failing.has(name)) this.logger.warn({ msg: 'Maintenance failed', chore: name, error: reason });
+      this.failing.add(name);
+      return undefined;
+    }
+  }
+
+  private actor(role: string): string {
+    return `${role}:${this.heartbeat.instanceId}`;
+  }
+}

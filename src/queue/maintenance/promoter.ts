@@ -1,0 +1,20 @@
+import { Injectable } from '@nestjs/common';
+import { TaskStore } from '../store/task-store.js';
+
+const BATCH = 1_000;
+
+/** Moves scheduled and retrying tasks to `pending` when they are due. Any instance may; they share by SKIP LOCKED. */
+@Injectable()
+export class Promoter {
+  constructor(private readonly store: TaskStore) {}
+
+  /** The number promoted, and the seconds until the next is due (undefined: none is scheduled). */
+  async promote(actor: string): Promise<{ promoted: number; nextSeconds: number | undefined }> {
+    let promoted = 0;
+    for (;;) {
+      const moved = await this.store.promote(BATCH, actor);
+      promoted += moved;
+      if (moved < BATCH) return { promoted, nextSeconds: await this.store.secondsToNextDue() };
+    }
+  }
+}

@@ -1,0 +1,86 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { ResolvedQueueOptions, TaskPriority } from './queue-options.js';
+
+/** What a caller hands to `QueueService.enqueue`. */
+export interface NewTask {
+  readonly appName: string;
+  readonly workflowName: string;
+  /** What the handler needs; any JSON object. */
+  readonly workflowSpec: Record<string, unknown>;
+  /** Facts for readers; `user` becomes the actor of the ledger's first entry. */
+  readonly metadata?: Record<string, unknown>;
+  /** A promise of when to start, not a rank: `medium` unless given. */
+  readonly priority?: TaskPriority;
+  /** A promise of its own, in seconds after the task may run; wins over the priority's. */
+  readonly startWithinSeconds?: number;
+  /** Not before this time. */
+  readonly runAt?: Date;
+  /** Not before so many seconds from now; `runAt` wins. */
+  readonly delaySeconds?: number;
+  /** Failed attempts after which the task is `failed`; 1 (no retry) unless given. */
+  readonly maxAttempts?: number;
+  /** A limit for one run of the task. */
+  readonly timeoutSeconds?: number;
+  readonly goldenPath?: string;
+  readonly requestId?: string;
+}
+
+/** A task ready to be stored: one element of the INSERT's `jsonb` array, as JSON text (names as in `enqueue.sql.ts`). */
+export interface EncodedTask {
+  readonly taskId: string;
+  readonly json: string;
+}
+
+/** A task that no database could store: the caller's mistake, found before it shares a statement with others. */
+export class InvalidTaskError extends Error {
+  constructor(
+    readonly field: string,
+    problem: string,
+  ) {
+    super(`${field} ${problem}`);
+    this.name = 'InvalidTaskError';
+  }
+}
+
+const MAX_NAME = 255;
+
+/** Gives a new task its id and its row; throws InvalidTaskError where PostgreSQL would refuse it. */
+export function encodeTask(task: NewTask, options: Pick<ResolvedQueueOptions, 'promiseSeconds'>): EncodedTask {
+  const priority = task.priority ?? 'medium';
+  const maxAttempts = task.maxAttempts ?? 1;
+  checkName('appName', task.appName);
+  checkName('workflowName', task.workflowName);
+  if (!Number.isInteger(maxAttempts) || maxAttempts < 1) {
+    throw new InvalidTaskError('maxAttempts', 'must be a whole number from 1');
+  }
+  const row = {
+    task_id: `task-${uuidv7()}`,
+    app_name: task.appName,
+    workflow_name: task.workflowName,
+    workflow_spec: task.workflowSpec,
+    metadata: task.metadata ?? {},
+    priority,
+    promise_seconds: task.startWithinSeconds ?? options.promiseSeconds[priority],
+    run_at: task.runAt?.toISOString() ?? null,
+    delay_seconds: task.delaySeconds ?? null,
+    max_attempts: maxAttempts,
+    timeout_seconds: task.timeoutSeconds ?? null,
+    golden_path: task.goldenPath ?? null,
+    request_id: task.requestId ?? null,
+  };
+  const json = JSON.stringify(row);
+  if (UNSTORABLE.test(json)) {
+    const field = Object.entries(row).find(([, value]) => UNSTORABLE.test(JSON.stringify(value)))?.[0] ?? 'task';
+    throw new InvalidTaskError(field, 'holds a NUL character or half of a surrogate pair, which jsonb cannot store');
+  }
+  return { taskId: row.task_id, json };
+}
+
+function checkName(field: string, value: string): void {
+  if (typeof value !== 'string' || value.length === 0 || value.length > MAX_NAME) {
+    throw new InvalidTaskError(field, `must have 1 to ${MAX_NAME} characters`);
+  }
+}
+
+/** JSON.stringify writes NUL and lone surrogates as escapes, and nothing else that begins so. */
+const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i;

@@ -1,0 +1,41 @@
+/** How an application sets the queue up; everything has a default. */
+export interface QueueOptions {
+  /** Tasks run at once by this instance; 0 for an instance that only enqueues and reads. Default 5. */
+  readonly workers?: number;
+  /** How long a claim lives without a heartbeat, in seconds. Default 30. */
+  readonly leaseSeconds?: number;
+  /** Lost leases a task may cost before it is given up with cause `crash_loop`. Default 3. */
+  readonly maxCrashes?: number;
+  /** How long `drain` waits for running tasks before it hands them back, in seconds. Default 30. */
+  readonly shutdownGraceSeconds?: number;
+  /** The longest an idle instance goes without asking the database for work, in seconds. Default 1. */
+  readonly pollSeconds?: number;
+  /** Seconds between the time a task may run and the time it is promised to start, by priority. */
+  readonly promiseSeconds?: Partial<Record<TaskPriority, number>>;
+  /** Shown in `queue_instances`. */
+  readonly version?: string;
+}
+
+export const TASK_PRIORITIES = ['urgent', 'high', 'medium', 'low'] as const;
+export type TaskPriority = (typeof TASK_PRIORITIES)[number];
+
+/** Goes before everything that can have been waiting: urgent counts as ten years overdue. */
+const URGENT_SECONDS = -10 * 365 * 86_400;
+
+export type ResolvedQueueOptions = Required<Omit<QueueOptions, 'promiseSeconds'>> & {
+  readonly promiseSeconds: Record<TaskPriority, number>;
+};
+
+export const QUEUE_OPTIONS = Symbol('QUEUE_OPTIONS');
+
+export function resolveQueueOptions(options: QueueOptions): ResolvedQueueOptions {
+  return {
+    workers: options.workers ?? 5,
+    leaseSeconds: options.leaseSeconds ?? 30,
+    maxCrashes: options.maxCrashes ?? 3,
+    shutdownGraceSeconds: options.shutdownGraceSeconds ?? 30,
+    pollSeconds: options.pollSeconds ?? 1,
+    version: options.version ?? '',
+    promiseSeconds: { urgent: URGENT_SECONDS, high: 60, medium: 600, low: 3_600, ...options.promiseSeconds },
+  };
+}

@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  Inject,
+  Injectable,
+  Logger,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+  type OnModuleDestroy,
+} from '@nestjs/common';
+import { EnqueueBatcher } from './enqueue-batcher.js';
+import { Maintenance } from './maintenance/maintenance.js';
+import { QUEUE_OPTIONS, type ResolvedQueueOptions } from './queue-options.js';
+import { Claimer } from './workers/claimer.js';
+import { Heartbeat } from './workers/heartbeat.js';
+import { WakeUps } from './workers/wake-ups.js';
+import { WorkerPool } from './workers/worker-pool.js';
+
+/** Starts the engine when the application is up, and drains it while the application still answers. */
+@Injectable()
+export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, OnApplicationShutdown {
+  private readonly logger = new Logger('Queue');
+  private readonly hurry = new AbortController();
+  private drained: Promise<void> | undefined;
+
+  constructor(
+    private readonly heartbeat: Heartbeat,
+    private readonly claimer: Claimer,
+    private readonly pool: WorkerPool,
+    private readonly maintenance: Maintenance,
+    private readonly wakeUps: WakeUps,
+    private readonly enqueues: EnqueueBatcher,
+    @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
+  ) {}
+
+  get draining(): boolean {
+    return this.drained !== undefined;
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    if (this.options.workers === 0) return;
+    await this.heartbeat.start(this.claimer);
+    this.wakeUps.onWakeUp((wakeUp) => {
+      if (wakeUp === 'ready') this.claimer.wake();
+      else if (wakeUp === `cancel:${this.heartbeat.instanceId}`) void this.heartbeat.beatNow();
+    });
+    this.claimer.start();
+    this.maintenance.start();
+    this.logger.log({
+      msg: `Async workflow queue initialized with ${this.options.workers} workers`,
+      workers: this.options.workers,
+      worker_id: this.heartbeat.instanceId,
+    });
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.drain();
+  }
+
+  /** HTTP has closed by now: nothing can be enqueued any more. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.enqueues.idle();
+    await this.wakeUps.stop();
+  }
+
+  drain(): Promise<void> {
+    this.drained ??= this.drainOnce();
+    return this.drained;
+  }
+
+  /** Ends the grace time of a drain now. */
+  drainNow(): void {
+    this.hurry.abort();
+  }
+
+  private async drainOnce(): Promise<void> {
+    if (this.options.workers === 0) return;
+    await this.heartbeat.startDraining();
+    await this.claimer.stop();
+    const idle = this.pool.idle();
+    const running = this.pool.keys().size;
+    if (running > 0) {
+      const graceSeconds = this.options.shutdownGraceSeconds;
+      this.logger.log({ msg: 'Draining: waiting for running tasks', tasks: running, grace_seconds: graceSeconds });
+      const grace = sleep(graceSeconds * 1_000, undefined, { signal: this.hurry.signal }).catch(() => undefined);
+      await Promise.race([idle, grace]);
+      this.pool.abortAll('shutdown');
+    }
+    await idle;
+    await this.maintenance.stop();
+    const worker_id = this.heartbeat.instanceId;
+    await this.heartbeat.stop();
+    this.logger.log({ msg: 'Drained', worker_id });
+  }
+}

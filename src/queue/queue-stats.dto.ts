@@ -1,0 +1,43 @@
+/** The cluster's numbers, as `GET /api/queue/stats` answers them; times in milliseconds. */
+export class QueueStats {
+  /** Tasks that wait to be claimed. */
+  queue_size: number;
+  /** Tasks that run now. */
+  active_tasks: number;
+  /** Workers of all living instances. */
+  workers: number;
+  instances: number;
+  /** Tasks that wait for their time: delayed, or between two attempts. */
+  scheduled_tasks: number;
+  /** Tasks that wait for a person. */
+  waiting_tasks: number;
+  tasks_enqueued: number;
+  tasks_completed: number;
+  tasks_failed: number;
+  tasks_cancelled: number;
+  /** Mean time between the moment a task could run and its start, over all starts. */
+  avg_queue_time_ms: number;
+  /** Mean time of a run, over all runs that ended a task. */
+  avg_execution_time_ms: number;
+}
+
+/** A task that runs now. */
+export class ActiveTask {
+  /** The task_id. */
+  id: string;
+  app_name: string;
+  workflow_name: string;
+  enqueued_at: Date;
+  started_at: Date;
+  attempt: number;
+  instance: string;
+  /** The step under way; null between two steps, or where the handler knows no steps. */
+  current_step: string | null;
+  metadata: Record<string, unknown>;
+}
+
+export class ActiveTasks {
+  /** All that run; `tasks` holds at most the first 1,000. */
+  count: number;
+  tasks: ActiveTask[];
+}

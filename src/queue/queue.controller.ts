@@ -1,0 +1,24 @@
+import { Controller, Get } from '@nestjs/common';
+import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { QueueService } from './queue.service.js';
+import { ActiveTasks, QueueStats } from './queue-stats.dto.js';
+
+/** What goes on in the queue, over all instances. */
+@ApiTags('queue')
+@ApiBearerAuth()
+@Controller('api/queue')
+export class QueueController {
+  constructor(private readonly queue: QueueService) {}
+
+  /** The queue's numbers. */
+  @Get('stats')
+  stats(): Promise<QueueStats> {
+    return this.queue.getStats();
+  }
+
+  /** The tasks that run now. */
+  @Get('active-tasks')
+  activeTasks(): Promise<ActiveTasks> {
+    return this.queue.getActiveTasks();
+  }
+}

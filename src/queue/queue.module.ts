@@ -1,0 +1,76 @@
+import { Module, type DynamicModule, type ModuleMetadata, type Provider, type Type } from '@nestjs/common';
+import { EnqueueBatcher } from './enqueue-batcher.js';
+import { Maintenance } from './maintenance/maintenance.js';
+import { Promoter } from './maintenance/promoter.js';
+import { Rescuer } from './maintenance/rescuer.js';
+import { Sweep } from './maintenance/sweep.js';
+import { MetricsCollector } from './metrics-collector.js';
+import { QUEUE_OPTIONS, resolveQueueOptions, type QueueOptions } from './queue-options.js';
+import { QueueRuntime } from './queue-runtime.js';
+import { QueueController } from './queue.controller.js';
+import { QueueService } from './queue.service.js';
+import { JournalStore } from './store/journal-store.js';
+import { QueueDatabase } from './store/queue-database.js';
+import { StatsStore } from './store/stats-store.js';
+import { TaskStore } from './store/task-store.js';
+import { TaskHandler } from './task-handler.js';
+import { Claimer } from './workers/claimer.js';
+import { Heartbeat } from './workers/heartbeat.js';
+import { StatusBatcher } from './workers/status-batcher.js';
+import { WakeUps } from './workers/wake-ups.js';
+import { WorkerPool } from './workers/worker-pool.js';
+
+export interface QueueModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'> {
+  readonly inject?: NonNullable<Extract<Provider, { useFactory: unknown }>['inject']>;
+  readonly useFactory: (...injected: never[]) => QueueOptions | Promise<QueueOptions>;
+  /** What runs the tasks: a class whose dependencies are found in `imports` and in this module. */
+  readonly handler: Type<TaskHandler> | { readonly useExisting: Type<TaskHandler> };
+  /** Serve `/api/queue/*`; off unless asked for. */
+  readonly controller?: boolean;
+}
+
+/**
+ * The queue, usable by any Nest application with a TypeORM data source for PostgreSQL on which the queue's migrations
+ * have run.
+ */
+@Module({})
+export class QueueModule {
+  static forRootAsync(options: QueueModuleAsyncOptions): DynamicModule {
+    const handler: Provider =
+      'useExisting' in options.handler
+        ? { provide: TaskHandler, useExisting: options.handler.useExisting }
+        : { provide: TaskHandler, useClass: options.handler };
+    return {
+      module: QueueModule,
+      global: true,
+      imports: options.imports ?? [],
+      controllers: options.controller ? [QueueController] : [],
+      providers: [
+        {
+          provide: QUEUE_OPTIONS,
+          inject: options.inject ?? [],
+          useFactory: async (...injected: never[]) => resolveQueueOptions(await options.useFactory(...injected)),
+        },
+        handler,
+        QueueService,
+        QueueRuntime,
+        MetricsCollector,
+        TaskStore,
+        StatsStore,
+        EnqueueBatcher,
+        Claimer,
+        WorkerPool,
+        StatusBatcher,
+        WakeUps,
+        Maintenance,
+        Promoter,
+        Rescuer,
+        Sweep,
+        Heartbeat,
+        QueueDatabase,
+        JournalStore,
+      ],
+      exports: [QueueService, QueueRuntime, MetricsCollector],
+    };
+  }
+}

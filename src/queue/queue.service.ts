@@ -1,0 +1,167 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { EnqueueBatcher } from './enqueue-batcher.js';
+import { Maintenance } from './maintenance/maintenance.js';
+import { Sweep } from './maintenance/sweep.js';
+import { MetricsCollector } from './metrics-collector.js';
+import { encodeTask, type NewTask } from './new-task.js';
+import { QUEUE_OPTIONS, type ResolvedQueueOptions } from './queue-options.js';
+import { QueueRuntime } from './queue-runtime.js';
+import type { ActiveTasks, QueueStats } from './queue-stats.dto.js';
+import { StatsStore } from './store/stats-store.js';
+import { TaskStore, type Signature } from './store/task-store.js';
+import { isTerminal, type TaskStatus } from './task-status.js';
+import { Claimer } from './workers/claimer.js';
+import { WakeUps } from './workers/wake-ups.js';
+
+/** The queue takes no new tasks: this instance is shutting down. */
+export class QueueDrainingError extends Error {
+  constructor() {
+    super('this instance is draining and takes no new tasks');
+    this.name = 'QueueDrainingError';
+  }
+}
+
+export class TaskNotFoundError extends Error {
+  constructor(readonly taskId: string) {
+    super(`there is no task ${taskId}`);
+    this.name = 'TaskNotFoundError';
+  }
+}
+
+/** A verb that the task's state does not allow. */
+export class TaskStateError extends Error {
+  constructor(
+    readonly taskId: string,
+    readonly status: TaskStatus,
+    problem: string,
+  ) {
+    super(problem);
+    this.name = 'TaskStateError';
+  }
+}
+
+export interface Enqueued {
+  readonly taskId: string;
+}
+
+const LOOKS = 6;
+
+/** The queue's front: everything an application does with it goes through here. */
+@Injectable()
+export class QueueService {
+  private readonly logger = new Logger('Queue');
+
+  constructor(
+    private readonly store: TaskStore,
+    private readonly batcher: EnqueueBatcher,
+    private readonly stats: StatsStore,
+    private readonly runtime: QueueRuntime,
+    private readonly claimer: Claimer,
+    private readonly maintenance: Maintenance,
+    private readonly sweep: Sweep,
+    private readonly wakeUps: WakeUps,
+    private readonly metrics: MetricsCollector,
+    @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
+  ) {}
+
+  /**
+   * Stores a task; resolves when its row is committed. With `manager` it takes part in that manager's transaction, and
+   * stands or falls with it. Throws InvalidTaskError, QueueDrainingError, or the database's error.
+   */
+  async enqueue(task: NewTask, { manager }: { manager?: EntityManager } = {}): Promise<Enqueued> {
+    const encoded = this.encode([task]);
+    if (manager) await this.store.enqueueWith(manager, encoded);
+    else await this.batcher.enqueue(encoded[0]!);
+    this.announce([task], encoded);
+    return { taskId: encoded[0]!.taskId };
+  }
+
+  /** Stores many tasks. Not one transaction: rejects with the first error, when all the others have been tried. */
+  async enqueueMany(tasks: readonly NewTask[]): Promise<Enqueued[]> {
+    const encoded = this.encode(tasks);
+    const results = await Promise.allSettled(encoded.map((task) => this.batcher.enqueue(task)));
+    this.announce(tasks, encoded);
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed) throw failed.reason;
+    return encoded.map(({ taskId }) => ({ taskId }));
+  }
+
+  /** The whole cluster's numbers. */
+  getStats(): Promise<QueueStats> {
+    return this.stats.read();
+  }
+
+  getActiveTasks(): Promise<ActiveTasks> {
+    return this.stats.readActive();
+  }
+
+  /**
+   * Cancels a task: at once where it waits; a running one is asked to end, and is `cancelled` when its processes have
+   * ended. Each look is a statement of its own: a task that is just being claimed is found at the next.
+   */
+  async cancel(taskId: string, by: Signature, reason = 'cancelled'): Promise<TaskStatus> {
+    for (let look = 1; look <= LOOKS + 1; look++) {
+      const task = await this.store.lookAt(taskId);
+      if (!task) throw new TaskNotFoundError(taskId);
+      if (isTerminal(task.status)) {
+        throw new TaskStateError(taskId, task.status, `the task is ${task.status}: there is nothing to cancel`);
+      }
+      if (await this.store.cancelIdle(task.id, by, reason)) return 'cancelled';
+      const instance = await this.store.requestCancel(task.id, by, reason);
+      if (instance !== undefined) {
+        this.wakeUps.send(`cancel:${instance}`);
+        return 'running';
+      }
+      // Neither waiting nor running after so many looks: its rows are out of step.
+      if (look === LOOKS) await this.sweep.sweepTasks([task.id], by.actor);
+    }
+    throw new TaskStateError(taskId, 'running', 'the task changes hands too fast to be cancelled: try again');
+  }
+
+  /** Sends a task that has ended through the queue again, with fresh budgets. */
+  async retry(taskId: string, by: Signature): Promise<void> {
+    if (!(await this.store.redrive(taskId, by, this.options.promiseSeconds))) {
+      const task = await this.store.lookAt(taskId);
+      if (!task) throw new TaskNotFoundError(taskId);
+      const problem = `the task is ${task.status}: only one that has ended can be retried; cancel it first`;
+      throw new TaskStateError(taskId, task.status, problem);
+    }
+    this.wake();
+  }
+
+  /** Stops claiming, waits for running tasks, hands the rest back. Later calls wait for the first. */
+  drain(): Promise<void> {
+    return this.runtime.drain();
+  }
+
+  get draining(): boolean {
+    return this.runtime.draining;
+  }
+
+  private encode(tasks: readonly NewTask[]) {
+    if (this.runtime.draining) throw new QueueDrainingError();
+    return tasks.map((task) => encodeTask(task, this.options));
+  }
+
+  private announce(tasks: readonly NewTask[], encoded: readonly { taskId: string }[]): void {
+    this.metrics.recordEnqueued(tasks.length);
+    tasks.forEach((task, index) =>
+      this.logger.log({
+        msg: 'Task enqueued',
+        task_id: encoded[index]!.taskId,
+        app_name: task.appName,
+        workflow_name: task.workflowName,
+        queue_size: this.metrics.queueSize,
+        request_id: task.requestId,
+      }),
+    );
+    this.wake();
+  }
+
+  private wake(): void {
+    this.claimer.wake();
+    this.maintenance.lookAgain();
+    this.wakeUps.send('ready');
+  }
+}

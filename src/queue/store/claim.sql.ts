@@ -1,0 +1,58 @@
+import type { Statement } from './queue-database.js';
+
+const body = (locked: string) => `
+WITH settings AS MATERIALIZED (
+  SELECT set_config('turnpike.actor', 'worker:' || $2::text, true), set_config('lock_timeout', '500ms', true)
+), me AS MATERIALIZED (
+  SELECT i.id FROM settings, queue_instances i
+  WHERE i.id = $2 AND i.expires_at > clock_timestamp() AND NOT i.draining FOR KEY SHARE OF i
+), candidate AS MATERIALIZED (
+  ${locked}
+), taken AS (
+  DELETE FROM queue_ready r USING candidate c WHERE r.id = c.id RETURNING r.id
+), task AS (
+  UPDATE queue_tasks t
+  SET status = 'running', attempt = attempt + 1, instance = $2, started_at = clock_timestamp(), completed_at = NULL,
+      cause = NULL, error_message = NULL, updated_at = clock_timestamp()
+  FROM taken WHERE t.id = taken.id AND t.status = 'pending'
+  RETURNING t.*
+), lease AS (
+  INSERT INTO queue_leases (id, lease_token, instance) SELECT id, $3::uuid, $2 FROM task
+  ON CONFLICT (id) DO UPDATE SET lease_token = EXCLUDED.lease_token, instance = EXCLUDED.instance,
+                                 cancel_requested = false, cancel_reason = NULL
+)
+SELECT id, task_id, attempt, failures, max_attempts, app_name, workflow_name, workflow_spec, metadata,
+       timeout_seconds, request_id, extract(epoch FROM started_at - greatest(enqueued_at, run_at)) * 1000 AS queue_time_ms
+FROM task ORDER BY start_by, id`;
+
+/**
+ * $1 free slots, $2 instance, $3 fresh lease token. Claims the tasks with the earliest `start_by`.
+ *
+ * - EXISTS, not a join, on the instance: one that has expired must not walk queue_ready.
+ * - MATERIALIZED, or the planner may lock more rows than LIMIT.
+ * - The status is tested again: a row of queue_ready that is out of step (a status was edited by hand) is dropped here
+ *   and repaired by the sweep.
+ */
+export const claim: Statement = {
+  name: 'queue_claim',
+  text: body(`SELECT r.id FROM queue_ready r WHERE EXISTS (SELECT FROM me)
+  ORDER BY r.start_by, r.id LIMIT $1 FOR UPDATE OF r SKIP LOCKED`),
+};
+
+/** The same, going round tasks whose row somebody else holds locked: slower, used when the plain form ran into one. */
+export const claimUnlocked: Statement = {
+  name: 'queue_claim_unlocked',
+  text: body(`SELECT r.id FROM queue_ready r JOIN queue_tasks q ON q.id = r.id WHERE EXISTS (SELECT FROM me)
+  ORDER BY r.start_by, r.id LIMIT $1 FOR UPDATE OF r SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED`),
+};
+
+/** $1 a lease token: what a claim took whose answer was lost on the way. */
+export const claimedBy: Statement = {
+  name: 'queue_claimed_by',
+  text: `
+SELECT t.id, t.task_id, t.attempt, t.failures, t.max_attempts, t.app_name, t.workflow_name, t.workflow_spec, t.metadata,
+       t.timeout_seconds, t.request_id,
+       extract(epoch FROM t.started_at - greatest(t.enqueued_at, t.run_at)) * 1000 AS queue_time_ms
+FROM queue_leases l JOIN queue_tasks t ON t.id = l.id AND t.status = 'running'
+WHERE l.lease_token = $1`,
+};

@@ -1,0 +1,64 @@
+import type pg from 'pg';
+import type { QueueDatabase, Statement } from './queue-database.js';
+
+/**
+ * A connection for one purpose, opened when first used and again after it broke. Nothing retries here: whoever uses it
+ * comes back on a timer anyway.
+ */
+export class DedicatedConnection {
+  private current: Promise<pg.Client> | undefined;
+  private closed = false;
+
+  /** `prepare` runs on each new connection before anyone else uses it. */
+  constructor(
+    private readonly database: QueueDatabase,
+    private readonly timeoutMs: number,
+    private readonly prepare: (client: pg.Client) => Promise<void> = async () => undefined,
+  ) {}
+
+  get(): Promise<pg.Client> {
+    if (this.closed) return Promise.reject(new Error('the connection is closed'));
+    this.current ??= this.open();
+    return this.current;
+  }
+
+  /** Runs a statement; whatever goes wrong, the connection is given up, since its state is unknown. */
+  async run<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[]> {
+    const client = await this.get();
+    try {
+      return (await client.query({ ...statement, values: [...values] })).rows as Row[];
+    } catch (error) {
+      this.current = undefined;
+      void client.end().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    const client = await this.current?.catch(() => undefined);
+    this.current = undefined;
+    await client?.end().catch(() => undefined);
+  }
+
+  private open(): Promise<pg.Client> {
+    const client = this.database.newClient(this.timeoutMs);
+    const drop = () => {
+      if (this.current === opened) this.current = undefined;
+    };
+    client.on('error', drop);
+    client.on('end', drop);
+    const opened = (async () => {
+      try {
+        await client.connect();
+        await this.prepare(client);
+        return client;
+      } catch (error) {
+        drop();
+        void client.end().catch(() => undefined);
+        throw error;
+      }
+    })();
+    return opened;
+  }
+}

@@ -1,0 +1,53 @@
+import type { Statement } from './queue-database.js';
+
+/**
+ * $1 a jsonb array of {id, token, status, cause, error_message, result, failed, retry_seconds}; $2 the actor.
+ *
+ * Fenced: only rows whose lease still carries the run's token are touched; what does not come back did not match. Locks
+ * in id order, through a materialized CTE and not by the plan of the DELETE, so that two batches cannot deadlock. With
+ * a cancel requested, any outcome but `completed` becomes `cancelled`, so that no cancel dies with its lease.
+ */
+export const finish: Statement = {
+  name: 'queue_finish',
+  text: `
+WITH settings AS MATERIALIZED (
+  SELECT set_config('turnpike.actor', $2, true), set_config('lock_timeout', '500ms', true)
+), outcome AS MATERIALIZED (
+  SELECT * FROM jsonb_to_recordset($1::jsonb) AS o(id bigint, token uuid, status text, cause text, error_message text,
+                                                   result jsonb, failed boolean, retry_seconds double precision)
+), held AS MATERIALIZED (
+  SELECT l.id FROM settings, queue_leases l JOIN outcome o ON o.id = l.id AND o.token = l.lease_token
+  ORDER BY l.id FOR UPDATE OF l
+), released AS (
+  DELETE FROM queue_leases l USING held WHERE l.id = held.id
+  RETURNING l.id, l.lease_token, l.cancel_requested, l.cancel_reason
+), final AS MATERIALIZED (
+  SELECT o.id, o.result, o.failed, o.retry_seconds,
+         CASE WHEN c.wins THEN 'cancelled' ELSE o.status END AS status,
+         CASE WHEN c.wins THEN 'cancelled' ELSE o.cause END AS cause,
+         CASE WHEN c.wins THEN coalesce(r.cancel_reason, o.error_message) ELSE o.error_message END AS error_message
+  FROM released r JOIN outcome o ON o.id = r.id AND o.token = r.lease_token
+  CROSS JOIN LATERAL (SELECT r.cancel_requested AND o.status <> 'completed' AS wins) c
+), task AS (
+  UPDATE queue_tasks t
+  SET status = f.status, cause = f.cause, error_message = f.error_message, result = coalesce(f.result, t.result),
+      failures = t.failures + CASE WHEN f.failed THEN 1 ELSE 0 END,
+      completed_at = CASE WHEN f.status <> 'retrying' THEN clock_timestamp() END,
+      run_at = CASE WHEN f.status = 'retrying' THEN clock_timestamp() + f.retry_seconds * interval '1 second'
+                    ELSE t.run_at END,
+      updated_at = clock_timestamp()
+  FROM final f WHERE t.id = f.id AND t.status = 'running'
+  RETURNING t.id, t.attempt, t.status, t.run_at, t.started_at, t.completed_at
+), later AS (
+  INSERT INTO queue_scheduled (id, run_at) SELECT id, run_at FROM task WHERE status = 'retrying'
+  ON CONFLICT (id) DO UPDATE SET run_at = EXCLUDED.run_at
+)
+SELECT id, attempt, status, extract(epoch FROM coalesce(completed_at, clock_timestamp()) - started_at) * 1000 AS execution_time_ms
+FROM task`,
+};
+
+/** $1 ids of tasks whose finish matched no lease: how they stand now. */
+export const standing: Statement = {
+  name: 'queue_standing',
+  text: 'SELECT id, status, attempt, instance FROM queue_tasks WHERE id = ANY($1::bigint[])',
+};

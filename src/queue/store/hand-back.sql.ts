@@ -1,0 +1,34 @@
+import type { Statement } from './queue-database.js';
+
+/**
+ * $1 a jsonb array of {id, token}; $2 the actor; $3 the ledger's cause. Returns runs to `pending` at no cost to their
+ * budgets: for a drain, and for leases that no run of this instance knows. A requested cancel is carried out instead.
+ */
+export const handBack: Statement = {
+  name: 'queue_hand_back',
+  text: `
+WITH settings AS MATERIALIZED (
+  SELECT set_config('turnpike.actor', $2, true), set_config('turnpike.cause', $3, true)
+), run AS MATERIALIZED (
+  SELECT * FROM jsonb_to_recordset($1::jsonb) AS r(id bigint, token uuid)
+), held AS MATERIALIZED (
+  SELECT l.id FROM settings, queue_leases l JOIN run r ON r.id = l.id AND r.token = l.lease_token
+  ORDER BY l.id FOR UPDATE OF l
+), released AS (
+  DELETE FROM queue_leases l USING held WHERE l.id = held.id RETURNING l.id, l.cancel_requested, l.cancel_reason
+), task AS (
+  UPDATE queue_tasks t
+  SET status = CASE WHEN r.cancel_requested THEN 'cancelled' ELSE 'pending' END,
+      cause = CASE WHEN r.cancel_requested THEN 'cancelled' END,
+      error_message = CASE WHEN r.cancel_requested THEN r.cancel_reason END,
+      completed_at = CASE WHEN r.cancel_requested THEN clock_timestamp() END,
+      instance = CASE WHEN r.cancel_requested THEN t.instance END,
+      run_at = CASE WHEN r.cancel_requested THEN t.run_at ELSE now() END, updated_at = clock_timestamp()
+  FROM released r WHERE t.id = r.id AND t.status = 'running'
+  RETURNING t.id, t.status, t.start_by
+), ready AS (
+  INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM task WHERE status = 'pending'
+  ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by
+)
+SELECT id, status FROM task`,
+};

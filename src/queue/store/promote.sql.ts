@@ -1,0 +1,33 @@
+import type { Statement } from './queue-database.js';
+
+/**
+ * $1 at most so many; $2 the actor. Moves what is due to `pending`. Compares with now(): clock_timestamp() is volatile
+ * and could not use the index.
+ */
+export const promote: Statement = {
+  name: 'queue_promote',
+  text: `
+WITH settings AS MATERIALIZED (
+  SELECT set_config('turnpike.actor', $2, true), set_config('turnpike.cause', 'due', true)
+), due AS MATERIALIZED (
+  SELECT s.id FROM queue_scheduled s WHERE s.run_at <= now() AND EXISTS (SELECT FROM settings)
+  ORDER BY s.run_at, s.id LIMIT $1 FOR UPDATE OF s SKIP LOCKED
+), taken AS (
+  DELETE FROM queue_scheduled s USING due WHERE s.id = due.id RETURNING s.id
+), task AS (
+  UPDATE queue_tasks t SET status = 'pending', cause = NULL, updated_at = clock_timestamp()
+  FROM taken WHERE t.id = taken.id AND t.status IN ('scheduled', 'retrying', 'waiting')
+  RETURNING t.id, t.start_by
+), ready AS (
+  INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM task
+  ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by
+)
+SELECT id FROM task`,
+};
+
+/** Seconds until the next task is due; null when none is scheduled. */
+export const nextDue: Statement = {
+  name: 'queue_next_due',
+  text: `SELECT extract(epoch FROM run_at - clock_timestamp())::double precision AS seconds FROM queue_scheduled
+WHERE run_at < 'infinity' ORDER BY run_at LIMIT 1`,
+};

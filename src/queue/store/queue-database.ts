@@ -1,0 +1,84 @@
+import { Injectable } from '@nestjs/common';
+import pg from 'pg';
+import { DataSource } from 'typeorm';
+
+/** A named prepared statement: parsed and planned once a connection. */
+export interface Statement {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** Whoever runs statements: the pool, or one connection inside a transaction. */
+export interface Executor {
+  run<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[]>;
+}
+
+const DEADLOCK = '40P01';
+const TRIES = 5;
+
+/**
+ * The queue's way to PostgreSQL: the `pg` pool under the application's TypeORM data source, since TypeORM's own `query`
+ * cannot name statements. Every statement here is a whole of its own, so one that a deadlock ended is run again.
+ */
+@Injectable()
+export class QueueDatabase implements Executor {
+  constructor(private readonly dataSource: DataSource) {}
+
+  async run<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[]> {
+    return retryDeadlocks(async () => (await this.pool.query({ ...statement, values: [...values] })).rows as Row[]);
+  }
+
+  /** Runs the work in one transaction, READ COMMITTED; the work may be run again after a deadlock. */
+  async transaction<T>(work: (executor: Executor) => Promise<T>): Promise<T> {
+    return retryDeadlocks(async () => {
+      const client = await this.pool.connect();
+      let broken: Error | undefined;
+      try {
+        await client.query('BEGIN');
+        const result = await work({
+          run: async <Row>(statement: Statement, values: readonly unknown[]) =>
+            (await client.query({ ...statement, values: [...values] })).rows as Row[],
+        });
+        await client.query('COMMIT');
+        return result;
+      } catch (error) {
+        await client.query('ROLLBACK').catch((failure: Error) => (broken = failure));
+        throw error;
+      } finally {
+        client.release(broken);
+      }
+    });
+  }
+
+  /** A connection of its own beside the pool, not yet connected. A statement on it fails after `timeoutMs`. */
+  newClient(timeoutMs: number): pg.Client {
+    const options = this.pool.options;
+    // The pool hides the password from enumeration.
+    return new pg.Client({
+      ...options,
+      password: options.password,
+      query_timeout: timeoutMs,
+      connectionTimeoutMillis: timeoutMs,
+      keepAlive: true,
+    });
+  }
+
+  private get pool(): pg.Pool {
+    return (this.dataSource.driver as unknown as { master: pg.Pool }).master;
+  }
+}
+
+async function retryDeadlocks<T>(work: () => Promise<T>): Promise<T> {
+  for (let tried = 1; ; tried++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (sqlState(error) !== DEADLOCK || tried === TRIES) throw error;
+    }
+  }
+}
+
+export function sqlState(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+}

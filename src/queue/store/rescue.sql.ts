@@ -1,0 +1,62 @@
+import type { Statement } from './queue-database.js';
+
+/** Instances whose lease is over, locked. */
+export const lockExpired: Statement = {
+  name: 'queue_lock_expired',
+  text: `SELECT id FROM queue_instances WHERE expires_at < clock_timestamp() ORDER BY id FOR UPDATE SKIP LOCKED`,
+};
+
+/**
+ * $1 dead instances, $2 the actor, $3 how many crashes a task may cost. Takes their tasks back, in id order. A lost
+ * lease counts as a crash unless the task's steps show that none of this attempt had started. Must be a statement
+ * after `lockExpired`, with a snapshot of its own: a claim of the dead instance may have committed in between.
+ */
+export const rescue: Statement = {
+  name: 'queue_rescue',
+  text: `
+WITH settings AS MATERIALIZED (
+  SELECT set_config('turnpike.actor', $2, true), set_config('turnpike.cause', 'lease_lost', true)
+), held AS MATERIALIZED (
+  SELECT l.id FROM settings, queue_leases l WHERE l.instance = ANY($1::text[]) ORDER BY l.id FOR UPDATE OF l
+), released AS (
+  DELETE FROM queue_leases l USING held WHERE l.id = held.id
+  RETURNING l.id, l.instance, l.cancel_requested, l.cancel_reason
+), verdict AS MATERIALIZED (
+  SELECT r.*, CASE WHEN s.steps = 0 OR s.started > 0 THEN 1 ELSE 0 END AS crashed
+  FROM released r JOIN queue_tasks t ON t.id = r.id
+  CROSS JOIN LATERAL (
+    SELECT count(*) AS steps,
+           count(*) FILTER (WHERE st.attempt = t.attempt AND st.started_at IS NOT NULL) AS started
+    FROM queue_task_steps st WHERE st.task_id = t.task_id
+  ) s
+), task AS (
+  UPDATE queue_tasks t
+  SET status = o.status, crashes = t.crashes + v.crashed,
+      cause = CASE o.status WHEN 'cancelled' THEN 'cancelled' WHEN 'failed' THEN 'crash_loop' END,
+      error_message = CASE o.status WHEN 'cancelled' THEN v.cancel_reason
+        WHEN 'failed' THEN format('given up after %s crashes: the instance that ran it (%s) died each time',
+                                  t.crashes + v.crashed, v.instance) END,
+      completed_at = CASE WHEN o.status <> 'pending' THEN clock_timestamp() END,
+      instance = CASE WHEN o.status <> 'pending' THEN t.instance END,
+      run_at = CASE WHEN o.status = 'pending' THEN now() ELSE t.run_at END, updated_at = clock_timestamp()
+  FROM verdict v
+  JOIN queue_tasks before ON before.id = v.id
+  CROSS JOIN LATERAL (
+    SELECT CASE WHEN v.cancel_requested THEN 'cancelled'
+                WHEN before.crashes + v.crashed >= $3::integer AND v.crashed = 1 THEN 'failed'
+                ELSE 'pending' END AS status
+  ) o
+  WHERE t.id = v.id AND t.status = 'running'
+  RETURNING t.id, t.task_id, t.status, t.attempt, t.start_by, v.instance AS lost_by
+), ready AS (
+  INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM task WHERE status = 'pending'
+  ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by
+)
+SELECT id, task_id, status, attempt, lost_by FROM task`,
+};
+
+/** $1 dead instances. */
+export const bury: Statement = {
+  name: 'queue_bury',
+  text: 'DELETE FROM queue_instances WHERE id = ANY($1::text[])',
+};

@@ -1,0 +1,42 @@
+import { Injectable } from '@nestjs/common';
+import type { ActiveTask, ActiveTasks, QueueStats } from '../queue-stats.dto.js';
+import { readActive, readStats } from './counters.sql.js';
+import { QueueDatabase } from './queue-database.js';
+
+const MOST_ACTIVE = 1_000;
+
+/** The numbers readers ask for, from the counters and the narrow tables only. */
+@Injectable()
+export class StatsStore {
+  constructor(private readonly database: QueueDatabase) {}
+
+  async read(): Promise<QueueStats> {
+    const [row] = await this.database.run<Record<string, number>>(readStats, []);
+    const value = (column: string) => row?.[column] ?? 0;
+    const mean = (sum: number, count: number) => (count === 0 ? 0 : Math.round((sum / count) * 100) / 100);
+    return {
+      queue_size: value('pending'),
+      active_tasks: value('running'),
+      workers: value('workers'),
+      instances: value('instances'),
+      scheduled_tasks: value('scheduled') + value('retrying'),
+      waiting_tasks: value('waiting'),
+      tasks_enqueued: value('tasks_enqueued'),
+      tasks_completed: value('tasks_completed'),
+      tasks_failed: value('tasks_failed'),
+      tasks_cancelled: value('tasks_cancelled'),
+      avg_queue_time_ms: mean(value('queue_time_ms'), value('tasks_started')),
+      avg_execution_time_ms: mean(value('execution_time_ms'), value('runs_ended')),
+    };
+  }
+
+  async readActive(): Promise<ActiveTasks> {
+    const rows = await this.database.run<Omit<ActiveTask, 'id'> & { task_id: string; total: number }>(readActive, [
+      MOST_ACTIVE,
+    ]);
+    return {
+      count: rows[0]?.total ?? 0,
+      tasks: rows.map(({ task_id, total: _, ...task }) => ({ id: task_id, ...task })),
+    };
+  }
+}

@@ -1,0 +1,154 @@
+import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import type { EncodedTask } from '../new-task.js';
+import type { ClaimedTask } from '../task-handler.js';
+import type { TaskStatus } from '../task-status.js';
+import { cancelIdle, lookAt, requestCancel } from './cancel.sql.js';
+import { claim, claimedBy, claimUnlocked } from './claim.sql.js';
+import { enqueue } from './enqueue.sql.js';
+import { finish, standing } from './finish.sql.js';
+import { handBack } from './hand-back.sql.js';
+import { nextDue, promote } from './promote.sql.js';
+import { QueueDatabase, sqlState } from './queue-database.js';
+import { redrive } from './redrive.sql.js';
+
+/** One run's outcome on its way into the database. */
+export interface FinishRow {
+  readonly id: string;
+  readonly token: string;
+  readonly status: 'completed' | 'failed' | 'retrying' | 'cancelled';
+  readonly cause: string | null;
+  readonly error_message: string | null;
+  readonly result: Record<string, unknown> | null;
+  /** Whether it counts towards `max_attempts`. */
+  readonly failed: boolean;
+  readonly retry_seconds: number | null;
+}
+
+export interface Finished {
+  readonly id: string;
+  readonly attempt: number;
+  readonly status: TaskStatus;
+  readonly execution_time_ms: number;
+}
+
+/** Who asks for a change, for the ledger. */
+export interface Signature {
+  readonly actor: string;
+  readonly requestId?: string;
+}
+
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/** All statements on a task's way, by name; each is one file beside this one. */
+@Injectable()
+export class TaskStore {
+  constructor(private readonly database: QueueDatabase) {}
+
+  /** Stores tasks, committed when it resolves; safe to repeat with the same tasks. */
+  async enqueue(tasks: readonly EncodedTask[]): Promise<void> {
+    await this.database.run(enqueue, [asArray(tasks)]);
+  }
+
+  /** Stores tasks in the caller's own transaction. */
+  async enqueueWith(manager: EntityManager, tasks: readonly EncodedTask[]): Promise<void> {
+    await manager.query(enqueue.text, [asArray(tasks)]);
+  }
+
+  /** Takes at most `limit` tasks for the instance, each under the lease `token`. */
+  async claim(limit: number, instance: string, token: string): Promise<ClaimedTask[]> {
+    const values = [limit, instance, token];
+    try {
+      return claimed(await this.database.run<ClaimRow>(claim, values), token);
+    } catch (error) {
+      if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error;
+      return claimed(await this.database.run<ClaimRow>(claimUnlocked, values), token);
+    }
+  }
+
+  async claimedBy(token: string): Promise<ClaimedTask[]> {
+    return claimed(await this.database.run<ClaimRow>(claimedBy, [token]), token);
+  }
+
+  /** Records outcomes; what is missing in the answer had lost its lease. */
+  finish(rows: readonly FinishRow[], actor: string): Promise<Finished[]> {
+    return this.database.run<Finished>(finish, [JSON.stringify(rows), actor]);
+  }
+
+  standing(ids: readonly string[]): Promise<{ id: string; status: TaskStatus; attempt: number; instance: string }[]> {
+    return this.database.run(standing, [ids]);
+  }
+
+  /** Returns runs to the queue at no cost to their budgets; `cause` goes to the ledger. */
+  handBack(runs: readonly { id: string; token: string }[], actor: string, cause: string) {
+    return this.database.run<{ id: string; status: TaskStatus }>(handBack, [JSON.stringify(runs), actor, cause]);
+  }
+
+  /** Moves due tasks to `pending`; the number moved. */
+  async promote(limit: number, actor: string): Promise<number> {
+    return (await this.database.run(promote, [limit, actor])).length;
+  }
+
+  /** Seconds until the next scheduled task is due (negative: overdue), or undefined. */
+  async secondsToNextDue(): Promise<number | undefined> {
+    return (await this.database.run<{ seconds: number }>(nextDue, []))[0]?.seconds;
+  }
+
+  async lookAt(taskId: string): Promise<{ id: string; status: TaskStatus } | undefined> {
+    return (await this.database.run<{ id: string; status: TaskStatus }>(lookAt, [taskId]))[0];
+  }
+
+  /** Cancels a task that waits; false where it does not wait any more. */
+  async cancelIdle(id: string, by: Signature, reason: string): Promise<boolean> {
+    return (await this.database.run(cancelIdle, [id, by.actor, reason, by.requestId ?? null])).length > 0;
+  }
+
+  /** Asks for the end of a running task; the instance that runs it, or undefined where none does. */
+  async requestCancel(id: string, by: Signature, reason: string): Promise<string | undefined> {
+    const values = [id, by.actor, reason, by.requestId ?? null];
+    return (await this.database.run<{ instance: string }>(requestCancel, values))[0]?.instance;
+  }
+
+  /** Sends a task that has ended through the queue again; false where it has not ended. */
+  async redrive(taskId: string, by: Signature, promiseSeconds: Record<string, number>): Promise<boolean> {
+    const values = [taskId, by.actor, by.requestId ?? null, JSON.stringify(promiseSeconds)];
+    return (await this.database.run(redrive, values)).length > 0;
+  }
+}
+
+interface ClaimRow {
+  id: string;
+  task_id: string;
+  attempt: number;
+  failures: number;
+  max_attempts: number;
+  app_name: string;
+  workflow_name: string;
+  workflow_spec: Record<string, unknown>;
+  metadata: Record<string, unknown>;
+  timeout_seconds: number | null;
+  request_id: string | null;
+  queue_time_ms: string;
+}
+
+function claimed(rows: ClaimRow[], token: string): ClaimedTask[] {
+  return rows.map((row) => ({
+    id: row.id,
+    taskId: row.task_id,
+    leaseToken: token,
+    attempt: row.attempt,
+    failures: row.failures,
+    maxAttempts: row.max_attempts,
+    appName: row.app_name,
+    workflowName: row.workflow_name,
+    workflowSpec: row.workflow_spec,
+    metadata: row.metadata,
+    timeoutSeconds: row.timeout_seconds,
+    requestId: row.request_id,
+    queueTimeMs: Math.max(0, Number(row.queue_time_ms)),
+  }));
+}
+
+function asArray(tasks: readonly EncodedTask[]): string {
+  return `[${tasks.map((task) => task.json).join(',')}]`;
+}

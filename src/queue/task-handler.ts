@@ -1,0 +1,102 @@
+import type { TaskCause } from './task-status.js';
+
+/** A task as its handler sees it: claimed by this instance, under a lease. */
+export interface ClaimedTask {
+  /** The row's key in `queue_tasks`; bigint as text. */
+  readonly id: string;
+  /** "task-" + UUIDv7, the name users know. */
+  readonly taskId: string;
+  readonly leaseToken: string;
+  /** Numbers the claims, from 1. */
+  readonly attempt: number;
+  readonly failures: number;
+  readonly maxAttempts: number;
+  readonly appName: string;
+  readonly workflowName: string;
+  readonly workflowSpec: Record<string, unknown>;
+  readonly metadata: Record<string, unknown>;
+  /** A limit for the whole run, in seconds; null for none. */
+  readonly timeoutSeconds: number | null;
+  readonly requestId: string | null;
+  /** Milliseconds between the time the task was due and its claim, by the database's clock. */
+  readonly queueTimeMs: number;
+}
+
+/**
+ * Why a run is told to stop. `lost`: the lease is gone, nothing it writes will count. `shutdown`: the instance drains and
+ * the grace time is over. Both are handed to another instance; `cancelled` and `timeout` end the task.
+ */
+export type AbortReason = 'cancelled' | 'timeout' | 'lost' | 'shutdown';
+
+/** The lease under which a run may act. It is renewed in the background for as long as the instance lives. */
+export interface RunLease {
+  /** Milliseconds of `performance.now()` after which the run must have stopped unless the lease was renewed. */
+  deadline(): number;
+  /** Calls back after each renewal; returns the function that ends it. */
+  onRenewed(listener: () => void): () => void;
+}
+
+export interface StepEnd {
+  readonly status: 'completed' | 'failed' | 'cancelled' | 'skipped';
+  readonly exitCode?: number;
+  readonly cause?: string;
+  readonly errorMessage?: string;
+  readonly outputs?: Record<string, string>;
+}
+
+export interface LogChunk {
+  readonly step: string;
+  readonly stream: 'stdout' | 'stderr' | 'system';
+  readonly chunk: Buffer;
+}
+
+/** The run's lease is gone: somebody else has the task, and nothing of this run may be written any more. */
+export class LeaseLostError extends Error {
+  constructor(taskId: string) {
+    super(`the lease of ${taskId} is lost`);
+    this.name = 'LeaseLostError';
+  }
+}
+
+/**
+ * Where a run keeps how far it has come; readers see it as the task's steps and logs. Every write is fenced by the run's
+ * lease and rejects with LeaseLostError once that is gone. Steps go by their position, from 0.
+ */
+export interface RunJournal {
+  /** Notes all steps of the run as pending; earlier attempts' states make way, the ledger keeps them. */
+  beginSteps(steps: readonly { readonly name: string; readonly type: string }[]): Promise<void>;
+  startStep(position: number): Promise<void>;
+  finishStep(position: number, end: StepEnd): Promise<void>;
+  /** The steps that have not begun never will. */
+  skipRest(): Promise<void>;
+  appendLog(chunks: readonly LogChunk[]): Promise<void>;
+  /** Bytes of output stored for this task so far, by earlier attempts too. */
+  loggedBytes(): Promise<number>;
+}
+
+export interface TaskRun {
+  readonly task: ClaimedTask;
+  /** Aborted with an `AbortReason` as its reason; the handler then ends everything it started and returns. */
+  readonly signal: AbortSignal;
+  readonly lease: RunLease;
+  readonly journal: RunJournal;
+}
+
+/** How a run ended. Outcomes are values: a handler that throws is a failure with the thrown message. */
+export type TaskOutcome =
+  | { readonly status: 'completed'; readonly result?: Record<string, unknown> }
+  | {
+      readonly status: 'failed';
+      readonly cause: TaskCause;
+      readonly errorMessage: string;
+      /** False where another try cannot help, whatever `max_attempts` says. */
+      readonly retryable: boolean;
+      readonly result?: Record<string, unknown>;
+    }
+  /** The run stopped because its signal was aborted. */
+  | { readonly status: 'aborted' };
+
+/** What the queue runs. The queue knows no workflows; the application binds an implementation to this class. */
+export abstract class TaskHandler {
+  abstract handle(run: TaskRun): Promise<TaskOutcome>;
+}

@@ -1,0 +1,131 @@
+import { randomUUID } from 'node:crypto';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+
+import { isDatabaseUnavailable } from '../../common/problem/database-errors.js';
+import { QUEUE_OPTIONS, type ResolvedQueueOptions } from '../queue-options.js';
+import { TaskStore } from '../store/task-store.js';
+import type { ClaimedTask } from '../task-handler.js';
+import { Heartbeat, type HeldLease, type LeaseHolder } from './heartbeat.js';
+import { runKey } from './run.js';
+import { WorkerPool } from './worker-pool.js';
+
+/**
+ * Fetches work for free workers: woken by this process's own commits, by a notification, by a worker that became free,
+ * or by a timer. One claim at a time, for at most as many tasks as workers are free.
+ */
+@Injectable()
+export class Claimer implements LeaseHolder {
+  private readonly logger = new Logger('Queue');
+  /** Tokens of claims that may have committed without this process knowing what they took. */
+  private readonly openTokens = new Set<string>();
+  private claiming: Promise<void> | undefined;
+  private again = false;
+  private running = false;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly store: TaskStore,
+    private readonly pool: WorkerPool,
+    private readonly heartbeat: Heartbeat,
+    @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
+  ) {}
+
+  start(): void {
+    this.running = true;
+    this.pool.onWorkerFree(() => this.wake());
+    this.wake();
+  }
+
+  /** No claim begins after this; resolves when the one under way has ended. */
+  async stop(): Promise<void> {
+    this.running = false;
+    clearTimeout(this.timer);
+    await this.claiming;
+  }
+
+  /** There may be work. */
+  wake(): void {
+    this.again = true;
+    this.claiming ??= this.claimAll().finally(() => {
+      this.claiming = undefined;
+      if (this.again && this.canClaim) this.wake();
+      else this.schedule();
+    });
+  }
+
+  onLeaseLost(): void {
+    this.pool.abortAll('lost');
+    this.openTokens.clear();
+  }
+
+  beforeLeasesRead(): ReadonlySet<string> {
+    return new Set([...this.pool.keys(), ...this.openTokens]);
+  }
+
+  /**
+   * Squares this instance's runs with its leases. Runs known before the leases were read and not listed have lost
+   * theirs; listed leases that belong to no run and to no claim under way before or after the read are handed back.
+   */
+  onLeases(leases: readonly HeldLease[], known: ReadonlySet<string>): void {
+    const listed = new Set(leases.map((lease) => runKey(lease.id, lease.lease_token)));
+    for (const key of known) if (!listed.has(key)) this.pool.abort(key, 'lost');
+    const strays: { id: string; token: string }[] = [];
+    for (const lease of leases) {
+      const key = runKey(lease.id, lease.lease_token);
+      const claimed = known.has(lease.lease_token) || this.openTokens.has(lease.lease_token);
+      if (lease.cancel_requested) this.pool.abort(key, 'cancelled');
+      if (!claimed && !known.has(key) && !this.pool.has(lease.id, lease.lease_token)) {
+        strays.push({ id: lease.id, token: lease.lease_token });
+      }
+    }
+    if (strays.length > 0) void this.handBack(strays);
+  }
+
+  private async handBack(strays: { id: string; token: string }[]): Promise<void> {
+    try {
+      await this.store.handBack(strays, `worker:${this.heartbeat.instanceId}`, 'handed_back');
+      this.logger.warn({ msg: 'Leases without a run were handed back', tasks: strays.length });
+    } catch (error) {
+      this.logger.warn({ msg: 'Leases without a run could not be handed back yet', error: String(error) });
+    }
+  }
+
+  private async claimAll(): Promise<void> {
+    while (this.again && this.canClaim) {
+      this.again = false;
+      const free = this.pool.free;
+      const tasks = await this.claimOnce(free);
+      // A full hand means that there is probably more.
+      if (tasks.length === free) this.again = true;
+      for (const task of tasks) this.pool.start(task);
+    }
+  }
+
+  private get canClaim(): boolean {
+    return this.running && this.pool.free > 0 && this.heartbeat.alive;
+  }
+
+  private async claimOnce(limit: number): Promise<ClaimedTask[]> {
+    const token = randomUUID();
+    const instance = this.heartbeat.instanceId;
+    this.openTokens.add(token);
+    try {
+      const tasks = await this.store.claim(limit, instance, token);
+      // The lease was lost meanwhile: these stand under the old id, and the rescuer returns them.
+      return instance === this.heartbeat.instanceId ? tasks : [];
+    } catch (error) {
+      this.logger.warn({ msg: 'Claim failed', error: error instanceof Error ? error.message : String(error) });
+      // The claim may have committed although its answer was lost.
+      return isDatabaseUnavailable(error) ? await this.store.claimedBy(token).catch(() => []) : [];
+    } finally {
+      this.openTokens.delete(token);
+    }
+  }
+
+  private schedule(): void {
+    clearTimeout(this.timer);
+    if (!this.running) return;
+    this.timer = setTimeout(() => this.wake(), this.options.pollSeconds * 1_000);
+    this.timer.unref();
+  }
+}

@@ -1,0 +1,33 @@
+import type { AbortReason, ClaimedTask, RunJournal, RunLease, TaskRun } from '../task-handler.js';
+
+/** One run of a claimed task on this instance, known by the row's key and the lease token together. */
+export class Run implements TaskRun {
+  private readonly controller = new AbortController();
+  readonly signal: AbortSignal = this.controller.signal;
+
+  constructor(
+    readonly task: ClaimedTask,
+    readonly lease: RunLease,
+    readonly journal: RunJournal,
+    /** The ledger's name for whoever runs it. */
+    readonly actor: string,
+  ) {}
+
+  get key(): string {
+    return runKey(this.task.id, this.task.leaseToken);
+  }
+
+  get abortReason(): AbortReason | undefined {
+    return this.signal.aborted ? (this.signal.reason as AbortReason) : undefined;
+  }
+
+  /** The first reason stands: what the run writes after that is fenced by its lease anyway. */
+  abort(reason: AbortReason): void {
+    if (!this.signal.aborted) this.controller.abort(reason);
+  }
+}
+
+/** An instance can claim a task again while it still holds an old run of it: hence both. */
+export function runKey(id: string, token: string): string {
+  return `${id}:${token}`;
+}

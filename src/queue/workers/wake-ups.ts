@@ -1,0 +1,76 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { DedicatedConnection } from '../store/dedicated-connection.js';
+import { QueueDatabase, type Statement } from '../store/queue-database.js';
+
+const CHANNEL = 'turnpike_queue';
+const TIMEOUT_MS = 10_000;
+
+const notify: Statement = { name: 'queue_notify', text: `SELECT pg_notify('${CHANNEL}', $1)` };
+
+export type WakeUp = 'ready' | `cancel:${string}`;
+
+/**
+ * Tells the other instances that there is work, or a cancel to carry out. A courtesy only: whoever misses one finds out
+ * by polling. Sent as a statement of its own after the commit (a NOTIFY inside the transaction would serialise commits)
+ * and coalesced: however many tasks were stored while one was on its way, one more follows.
+ */
+@Injectable()
+export class WakeUps {
+  private readonly logger = new Logger('Queue');
+  private readonly pending = new Set<WakeUp>();
+  private readonly connection: DedicatedConnection;
+  private listener: (wakeUp: WakeUp) => void = () => undefined;
+  private sending = false;
+  private deaf = false;
+
+  constructor(private readonly database: QueueDatabase) {
+    this.connection = new DedicatedConnection(database, TIMEOUT_MS, async (client) => {
+      client.on('notification', (message) => this.listener((message.payload ?? 'ready') as WakeUp));
+      await client.query(`LISTEN ${CHANNEL}`);
+    });
+  }
+
+  send(wakeUp: WakeUp): void {
+    this.pending.add(wakeUp);
+    if (!this.sending) void this.sendPending();
+  }
+
+  /** Calls back for every wake-up heard, own ones included. */
+  onWakeUp(listener: (wakeUp: WakeUp) => void): void {
+    this.listener = listener;
+  }
+
+  /** Listens, again if the connection broke; called on every tick. */
+  async ensureListening(): Promise<void> {
+    try {
+      await this.connection.get();
+      if (this.deaf) this.logger.log('Notifications from PostgreSQL are back');
+      this.deaf = false;
+    } catch (error) {
+      if (!this.deaf) {
+        const reason = error instanceof Error ? error.message : String(error);
+        this.logger.warn({ msg: 'No notifications from PostgreSQL: polling until they are back', error: reason });
+      }
+      this.deaf = true;
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.connection.close();
+  }
+
+  private async sendPending(): Promise<void> {
+    this.sending = true;
+    try {
+      while (this.pending.size > 0) {
+        const wakeUps = [...this.pending];
+        this.pending.clear();
+        for (const wakeUp of wakeUps) await this.database.run(notify, [wakeUp]);
+      }
+    } catch {
+      // The commit it tells of stands; whoever waits for it polls.
+    } finally {
+      this.sending = false;
+    }
+  }
+}

@@ -1,0 +1,46 @@
+import { documentKindOf } from '../../common/yaml/media-type.js';
+import { parseDocument } from '../../common/yaml/parse-document.js';
+import type { StepDefinition } from '../../workflows/step-runner.js';
+import { type DocumentIssue, invalidDocument } from './document-issue.js';
+import { describeValue } from './plain-words.js';
+import { type ScoreDocument, validateScore } from './validate-score.js';
+import { readWorkflow, type StepRules } from './workflow-steps.js';
+
+export interface Submission {
+  /** `metadata.name`. */
+  readonly appName: string;
+  /** The Score document without the extension keys. */
+  readonly score: ScoreDocument;
+  /** What stands under `environment:`, e.g. `{type: 'staging'}`; empty where the document has none. */
+  readonly environment: Readonly<Record<string, unknown>>;
+  /** The steps that the document brings along; undefined where it leaves them to the golden path. */
+  readonly steps: StepDefinition[] | undefined;
+}
+
+/**
+ * Reads a submitted body. Throws one `Problem`: 415 for what is no document, 400 for what is not well-formed, 413 for too
+ * many steps, and 422 with all errors of the Score part and of the extensions at once.
+ */
+export function parseSubmission(body: Buffer | string, mediaType: string | undefined, rules: StepRules): Submission {
+  const document = parseDocument(body, documentKindOf(mediaType));
+  const verdict = validateScore(document);
+  const issues = verdict.valid ? [] : [...verdict.issues];
+  const steps = readWorkflow(document, verdict.extensions, rules, issues);
+  const environment = readEnvironment(verdict.extensions, issues);
+  if (!verdict.valid || issues.length > 0) throw invalidDocument(document, issues);
+  return { appName: verdict.score.metadata.name, score: verdict.score, environment, steps };
+}
+
+function readEnvironment(
+  extensions: Readonly<Record<string, unknown>>,
+  issues: DocumentIssue[],
+): Readonly<Record<string, unknown>> {
+  if (!Object.hasOwn(extensions, 'environment')) return {};
+  const { environment } = extensions;
+  if (typeof environment === 'object' && environment !== null && !Array.isArray(environment)) {
+    return environment as Record<string, unknown>;
+  }
+  const message = `'environment' must be a mapping, but is ${describeValue(environment)}`;
+  issues.push({ path: ['environment'], message, hint: 'Write for example "environment: {type: staging}".' });
+  return {};
+}

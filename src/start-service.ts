@@ -1,0 +1,56 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { adminToken } from './auth/admin-token.js';
+import type { StructuredLogger } from './common/logging/structured-logger.js';
+import type { Settings } from './config/settings.js';
+import { createApp } from './create-app.js';
+import type { EmbeddedPostgres } from './database/embedded/embedded-postgres.js';
+import { QueueRuntime } from './queue/queue-runtime.js';
+
+export interface Service {
+  readonly app: NestFastifyApplication;
+  readonly url: string;
+  readonly adminToken: string;
+  /** Drains and ends everything this process started. Called again while it drains: ends the grace time. */
+  stop(): Promise<void>;
+}
+
+/** Starts everything: the database where none is named, then the application. */
+export async function startService(settings: Settings, logger: StructuredLogger): Promise<Service> {
+  const embedded = settings.DATABASE_URL === undefined ? await startEmbedded(settings, logger) : undefined;
+  try {
+    const databaseUrl = settings.DATABASE_URL ?? embedded!.url;
+    const { token, file } = await adminToken(settings.ADMIN_TOKEN, settings.DATA_DIR);
+    const app = await createApp({ settings, databaseUrl, adminToken: token }, logger);
+    try {
+      await app.listen(settings.PORT, settings.HOST);
+    } catch (error) {
+      await app.close();
+      throw error;
+    }
+    const url = (await app.getUrl()).replace('[::1]', 'localhost');
+    logger.log({ msg: `Listening on ${url}`, url, docs: `${url}/api/docs`, role: settings.ROLE }, 'Service');
+    if (file) logger.log({ msg: `The admin token is in ${file}`, file }, 'Service');
+    return { app, url, adminToken: token, stop: stopper(app, embedded) };
+  } catch (error) {
+    await embedded?.stop();
+    throw error;
+  }
+}
+
+function stopper(app: NestFastifyApplication, embedded: EmbeddedPostgres | undefined): () => Promise<void> {
+  let stopped: Promise<void> | undefined;
+  return () => {
+    if (stopped) app.get(QueueRuntime).drainNow();
+    stopped ??= app.close().finally(() => embedded?.stop());
+    return stopped;
+  };
+}
+
+async function startEmbedded(settings: Settings, logger: StructuredLogger): Promise<EmbeddedPostgres> {
+  // Loaded only when used: the binaries are optional dependencies.
+  const { startEmbeddedPostgres } = await import('./database/embedded/embedded-postgres.js');
+  return startEmbeddedPostgres({
+    dataDir: settings.DATA_DIR,
+    log: (message) => logger.log(message, 'Postgres'),
+  });
+}

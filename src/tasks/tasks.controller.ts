@@ -1,0 +1,78 @@
+import { Readable } from 'node:stream';
+import { Body, Controller, Get, Header, HttpCode, Param, Post, Query, Req, StreamableFile } from '@nestjs/common';
+import { ApiBearerAuth, ApiBody, ApiProduces, ApiQuery, ApiTags } from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
+import { Caller, type Principal } from '../auth/principal.js';
+import { QueryPipe } from '../common/http/query.pipe.js';
+import { TASK_STATUSES } from '../queue/task-status.js';
+import { readReason } from './cancel-body.js';
+import { LIST_PARAMETERS, ListQuery, PAGE_PARAMETERS, PageQuery } from './list-query.js';
+import { TaskDetail, TaskEventPage, TaskPage } from './task.dto.js';
+import { TasksService } from './tasks.service.js';
+
+/** Tasks: what they are, what they did, what they said; and the verbs on one. */
+@ApiTags('tasks')
+@ApiBearerAuth()
+@Controller('api/tasks')
+export class TasksController {
+  constructor(private readonly tasks: TasksService) {}
+
+  /** The tasks, newest first, page by page. */
+  @Get()
+  @ApiQuery({ name: 'status', required: false, enum: TASK_STATUSES })
+  @ApiQuery({ name: 'app_name', required: false, type: String })
+  @ApiQuery({ name: 'workflow_name', required: false, type: String })
+  @ApiQuery({ name: 'since', required: false, type: String, description: 'Enqueued at this time or later.' })
+  @ApiQuery({ name: 'until', required: false, type: String, description: 'Enqueued before this time.' })
+  @ApiQuery({ name: 'limit', required: false, type: Number })
+  @ApiQuery({ name: 'cursor', required: false, type: String, description: 'next_cursor of the page before.' })
+  list(@Query(new QueryPipe(ListQuery, LIST_PARAMETERS)) query: ListQuery): Promise<TaskPage> {
+    return this.tasks.list(query);
+  }
+
+  /** One task with its steps. */
+  @Get(':id')
+  detail(@Param('id') id: string): Promise<TaskDetail> {
+    return this.tasks.detail(id);
+  }
+
+  /** The task's ledger: every change of its state and of its steps, oldest first. */
+  @Get(':id/events')
+  @ApiQuery({ name: 'limit', required: false, type: Number })
+  @ApiQuery({ name: 'cursor', required: false, type: String })
+  events(
+    @Param('id') id: string,
+    @Query(new QueryPipe(PageQuery, PAGE_PARAMETERS)) query: PageQuery,
+  ): Promise<TaskEventPage> {
+    return this.tasks.events(id, query);
+  }
+
+  /** What the task's steps wrote, all attempts, as the bytes they wrote. */
+  @Get(':id/logs')
+  @Header('X-Content-Type-Options', 'nosniff')
+  @ApiProduces('text/plain')
+  async logs(@Param('id') id: string): Promise<StreamableFile> {
+    const output = await this.tasks.output(id);
+    return new StreamableFile(Readable.from(output, { objectMode: false }), { type: 'text/plain; charset=utf-8' });
+  }
+
+  /** Cancels the task: at once where it waits; a running one is asked to end and is cancelled when it has. */
+  @Post(':id/cancel')
+  @HttpCode(202)
+  @ApiBody({ required: false, schema: { type: 'object', properties: { reason: { type: 'string' } } } })
+  cancel(
+    @Param('id') id: string,
+    @Body() body: Buffer | undefined,
+    @Caller() caller: Principal,
+    @Req() request: FastifyRequest,
+  ): Promise<TaskDetail> {
+    return this.tasks.cancel(id, caller.name, request.id, readReason(body));
+  }
+
+  /** Sends a task that has ended through the queue again. */
+  @Post(':id/retry')
+  @HttpCode(202)
+  retry(@Param('id') id: string, @Caller() caller: Principal, @Req() request: FastifyRequest): Promise<TaskDetail> {
+    return this.tasks.retry(id, caller.name, request.id);
+  }
+}

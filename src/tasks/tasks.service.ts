@@ -1,0 +1,113 @@
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { MoreThan, Repository } from 'typeorm';
+import { decodeCursor, encodeCursor } from '../common/http/cursor.js';
+import { Problem } from '../common/problem/problem.js';
+import { QueueTaskEvent, QueueTaskLog, QueueTaskStep } from '../queue/queue-task-records.entity.js';
+import { QueueTask } from '../queue/queue-task.entity.js';
+import { QueueService, TaskNotFoundError, TaskStateError } from '../queue/queue.service.js';
+import type { ListQuery, PageQuery } from './list-query.js';
+import { toEventView, toStepView, toTaskView } from './task.dto.js';
+import type { TaskDetail, TaskEventPage, TaskPage } from './task.dto.js';
+
+const LOG_PAGE = 64;
+
+/** The read side of tasks, and the verbs on one of them. */
+@Injectable()
+export class TasksService {
+  constructor(
+    @InjectRepository(QueueTask) private readonly tasks: Repository<QueueTask>,
+    @InjectRepository(QueueTaskStep) private readonly steps: Repository<QueueTaskStep>,
+    @InjectRepository(QueueTaskEvent) private readonly ledger: Repository<QueueTaskEvent>,
+    @InjectRepository(QueueTaskLog) private readonly logs: Repository<QueueTaskLog>,
+    private readonly queue: QueueService,
+  ) {}
+
+  /** Newest first. */
+  async list(query: ListQuery): Promise<TaskPage> {
+    const find = this.tasks
+      .createQueryBuilder('task')
+      .orderBy('task.id', 'DESC')
+      .limit(query.limit + 1);
+    if (query.status) find.andWhere('task.status = :status', { status: query.status });
+    if (query.app_name) find.andWhere('task.appName = :app', { app: query.app_name });
+    if (query.workflow_name) find.andWhere('task.workflowName = :workflow', { workflow: query.workflow_name });
+    if (query.since) find.andWhere('task.enqueuedAt >= :since', { since: query.since });
+    if (query.until) find.andWhere('task.enqueuedAt < :until', { until: query.until });
+    if (query.cursor) find.andWhere('task.id < :before', { before: decodeCursor(query.cursor) });
+    const { rows, next } = page(await find.getMany(), query.limit);
+    return { tasks: rows.map(toTaskView), next_cursor: next };
+  }
+
+  async detail(taskId: string): Promise<TaskDetail> {
+    const [task, steps] = await Promise.all([
+      this.tasks.findOneBy({ taskId }),
+      this.steps.find({ where: { taskId }, order: { position: 'ASC' } }),
+    ]);
+    if (!task) throw noSuchTask(taskId);
+    return { ...toTaskView(task), steps: steps.map(toStepView) };
+  }
+
+  /** Oldest first. */
+  async events(taskId: string, query: PageQuery): Promise<TaskEventPage> {
+    await this.mustExist(taskId);
+    const after = query.cursor ? { id: MoreThan(decodeCursor(query.cursor)) } : {};
+    const found = await this.ledger.find({ where: { taskId, ...after }, order: { id: 'ASC' }, take: query.limit + 1 });
+    const { rows, next } = page(found, query.limit);
+    return { events: rows.map(toEventView), next_cursor: next };
+  }
+
+  /** The output of all attempts in the order it was stored, as the bytes the steps wrote. */
+  async output(taskId: string): Promise<AsyncIterable<Buffer>> {
+    await this.mustExist(taskId);
+    return this.chunks(taskId);
+  }
+
+  async cancel(taskId: string, actor: string, requestId: string, reason?: string): Promise<TaskDetail> {
+    const told = reason === undefined ? `cancelled by ${actor}` : `cancelled by ${actor}: ${reason}`;
+    await this.verb(() => this.queue.cancel(taskId, { actor, requestId }, told));
+    return this.detail(taskId);
+  }
+
+  async retry(taskId: string, actor: string, requestId: string): Promise<TaskDetail> {
+    await this.verb(() => this.queue.retry(taskId, { actor, requestId }));
+    return this.detail(taskId);
+  }
+
+  private async *chunks(taskId: string): AsyncIterable<Buffer> {
+    for (let last = '0'; ;) {
+      const rows = await this.logs.find({
+        where: { taskId, id: MoreThan(last) },
+        order: { id: 'ASC' },
+        take: LOG_PAGE,
+      });
+      for (const row of rows) yield row.chunk;
+      if (rows.length < LOG_PAGE) return;
+      last = rows.at(-1)!.id;
+    }
+  }
+
+  private async mustExist(taskId: string): Promise<void> {
+    if (!(await this.tasks.existsBy({ taskId }))) throw noSuchTask(taskId);
+  }
+
+  private async verb<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof TaskNotFoundError) throw noSuchTask(error.taskId);
+      if (error instanceof TaskStateError) throw new Problem('illegal_transition', error.message);
+      throw error;
+    }
+  }
+}
+
+function noSuchTask(taskId: string): Problem {
+  return new Problem('task_not_found', `there is no task '${taskId.slice(0, 100)}'`);
+}
+
+/** One row more than the page holds says that there is another page. */
+function page<Row extends { id: string }>(found: Row[], limit: number): { rows: Row[]; next: string | null } {
+  const rows = found.slice(0, limit);
+  return { rows, next: found.length > limit ? encodeCursor(rows.at(-1)!.id) : null };
+}

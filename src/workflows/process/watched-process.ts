@@ -1,0 +1,295 @@
+import { randomUUID } from 'node:crypto';
+import { Socket } from 'node:net';
+import { constants as osConstants } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { AbortReason, RunLease } from '../../queue/task-handler.js';
+import { OutputPump } from './output-pump.js';
+import { discardSlot, type Slot, SlotEnds } from './slot.js';
+import { type WatcherHost, watcherHost } from './watcher-host.js';
+
+/** The variable that marks a script's processes, so that those which leave its process group are found. */
+export const RUN_MARKER = 'TURNPIKE_RUN';
+
+export interface WatchedScript {
+  /** Absolute path of a file that bash reads. */
+  readonly script: string;
+  readonly cwd: string;
+  /** The whole environment of the script; nothing is added but its marker and what bash itself sets. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly lease: RunLease;
+  /** Seconds between SIGTERM and SIGKILL. */
+  readonly killGraceSeconds: number;
+  readonly timeoutMs?: number;
+  /** Aborted with an `AbortReason` as its reason. */
+  readonly signal: AbortSignal;
+  /** Takes a chunk of output and resolves when the next one may come. */
+  onOutput(stream: 'stdout' | 'stderr', chunk: Buffer): Promise<void>;
+}
+
+export interface WatchedEnd {
+  /** Null when a signal ended the script, or when nobody can say. */
+  readonly exitCode: number | null;
+  /** The name of the signal that ended the script. */
+  readonly signal: string | null;
+  /** `exited`: of its own accord, whatever was ordered too late. `aborted` also stands for a lease that ran out. */
+  readonly ended: 'exited' | 'timeout' | 'aborted';
+}
+
+/** How long after a due SIGKILL the watcher itself is taken to be stopped. */
+const LAST_RESORT_MS = 5000;
+/** How long the host may take to start a watcher. */
+const START_LIMIT_MS = 30_000;
+/** How long processes may take to be gone after SIGKILL. Zombies under a PID 1 that reaps nothing stay for good. */
+const DYING_MS = 2000;
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** Names that mean something to the watcher's bash, which would act on them or not hand them on, and names it cannot hold. */
+const NOT_FOR_BASH = new RegExp(
+  '^(_|BASH.*|CHILD_MAX|COMP_.*|COPROC|DIRSTACK|ENV|EPOCH.*|E?UID|EXECIGNORE|FUNC.*|GLOBIGNORE|GROUPS|HIST.*|histchars|' +
+    'IFS|LINENO|MAPFILE|OLDPWD|OPT.*|PIPESTATUS|POSIXLY_CORRECT|PPID|PS4|PWD|RANDOM|READLINE_.*|REPLY|SECONDS|' +
+    'SHELLOPTS|SHLVL|SRANDOM|TMOUT|[0-9].*|.*[^A-Za-z0-9_].*)$',
+  's',
+);
+
+/**
+ * Runs a bash script in a process group of its own, under a watcher (`watcher.sh`) that ends the group when the lease is
+ * over, when it is told to, and when this process is gone. Resolves when the group has ended and its output has been
+ * delivered. Rejects when the script could not be started, when `onOutput` rejects (the script is killed then), and when
+ * the watcher was ended by others, so that nobody knows how the script ended; its group has been killed then, too.
+ */
+export async function runWatched(script: WatchedScript): Promise<WatchedEnd> {
+  const host = await watcherHost().catch(startFailure);
+  const slot = await host.takeSlot().catch(startFailure);
+  let reusable = false;
+  try {
+    // Nothing is awaited between this check and the listeners of `WatchedProcess`.
+    if (script.signal.aborted || script.lease.deadline() <= performance.now()) {
+      reusable = true;
+      return { exitCode: null, signal: null, ended: 'aborted' };
+    }
+    const process = new WatchedProcess(script, host, slot);
+    const end = await process.run();
+    reusable = process.leftNothing;
+    return end;
+  } finally {
+    if (reusable && host.running) host.giveBack(slot);
+    else await discardSlot(slot);
+  }
+}
+
+function startFailure(error: unknown): never {
+  throw new Error(`it could not be started: ${(error as Error).message}`, { cause: error });
+}
+
+/** One script under one watcher, from its start to its end. */
+class WatchedProcess {
+  /** True when every pipe of the slot has come to its end, so that the slot is free for the next script. */
+  leftNothing = false;
+  private readonly ends: SlotEnds;
+  private readonly reports: Socket;
+  private readonly pumps: readonly OutputPump[];
+  private readonly watcherEnded: Promise<void>;
+  private report = '';
+  private startError: Error | undefined;
+  /** The first reason for an order to end the script. */
+  private ordered: 'timeout' | 'aborted' | undefined;
+  /** When the grace is over. */
+  private killAt = Infinity;
+  private readonly timers: { start?: NodeJS.Timeout; timeout?: NodeJS.Timeout; lastResort?: NodeJS.Timeout } = {};
+
+  constructor(
+    private readonly script: WatchedScript,
+    private readonly host: WatcherHost,
+    private readonly slot: Slot,
+  ) {
+    this.ends = openEnds(slot);
+    this.reports = new Socket({ fd: this.ends.reports, readable: true, writable: false });
+    this.reports.on('error', () => {});
+    this.reports.setEncoding('utf8').on('data', (text: string) => this.onReport(text));
+    this.watcherEnded = new Promise((resolve) => this.reports.once('close', () => resolve()));
+    this.pumps = [
+      new OutputPump(this.ends.stdout, (chunk) => script.onOutput('stdout', chunk)),
+      new OutputPump(this.ends.stderr, (chunk) => script.onOutput('stderr', chunk)),
+    ];
+  }
+
+  async run(): Promise<WatchedEnd> {
+    const { signal, lease, timeoutMs } = this.script;
+    const onAbort = () => this.onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    const stopRenewing = lease.onRenewed(() => this.sendTimeLeft('renew'));
+    const hostHere = this.host.onExit(() => this.failStart('the process that starts scripts has ended'));
+    try {
+      this.start();
+      if (timeoutMs !== undefined) this.endAt(performance.now() + timeoutMs);
+      for (const pump of this.pumps) pump.done.catch(() => this.kill());
+      await this.watcherEnded;
+      this.ends.closeOrders();
+      if (!this.group && !this.startError) this.failStart('its watcher ended before it');
+      const orderly = this.reports.readableEnded && /^ended /m.test(this.report);
+      if (!orderly) await this.endGroup();
+      for (const pump of this.pumps) pump.scriptEnded();
+      const drained = await Promise.all(this.pumps.map((pump) => pump.done));
+      this.leftNothing = orderly && drained.every(Boolean);
+      return this.result();
+    } finally {
+      hostHere();
+      stopRenewing();
+      signal.removeEventListener('abort', onAbort);
+      Object.values(this.timers).forEach(clearTimeout);
+      this.ends.closeOrders();
+    }
+  }
+
+  private start(): void {
+    const { script, cwd, env, lease } = this.script;
+    const variables = Object.entries(env)
+      .filter(([name]) => name !== RUN_MARKER)
+      .map(([name, value]) => `${NOT_FOR_BASH.test(name) ? 'A' : 'E'}${name}=${value}`);
+    const entries = [randomUUID(), seconds(lease.deadline() - performance.now()), cwd, script, ...variables];
+    if (entries.some((entry) => entry.includes('\0'))) {
+      this.failStart('its environment or its working directory holds a NUL character');
+      return;
+    }
+    try {
+      this.ends.writeRequest(entries);
+    } catch (error) {
+      this.failStart((error as Error).message);
+      return;
+    }
+    this.host.watch(this.slot);
+    this.timers.start = setTimeout(() => {
+      this.failStart(`it had not started after ${START_LIMIT_MS / 1000} s`);
+      // The next script gets another host.
+      this.host.kill();
+    }, START_LIMIT_MS);
+  }
+
+  /** Has no effect on a script that has started. A watcher that starts after all finds its orders at an end. */
+  private failStart(why: string): void {
+    if (this.group || this.startError) return;
+    this.startError = new Error(`it could not be started: ${why}`);
+    this.ends.watcherReady();
+    this.reports.destroy();
+  }
+
+  private onReport(text: string): void {
+    this.report += text;
+    if (this.timers.start === undefined || !this.report.includes('\n')) return;
+    clearTimeout(this.timers.start);
+    this.timers.start = undefined;
+    if (this.report.startsWith('failed cwd')) {
+      this.failStart(`its working directory ${this.script.cwd} cannot be entered`);
+    } else {
+      this.ends.watcherReady();
+    }
+  }
+
+  private get group(): number | undefined {
+    return this.started?.[0];
+  }
+
+  /** Process group of the script, and its watcher. */
+  private get started(): [number, number] | undefined {
+    const [, group, watcher] = /^started (\d+) (\d+)$/m.exec(this.report) ?? [];
+    return group === undefined ? undefined : [Number(group), Number(watcher)];
+  }
+
+  private onAbort(): void {
+    if ((this.script.signal.reason as AbortReason) === 'lost') {
+      this.ordered ??= 'aborted';
+      this.kill();
+    } else {
+      this.terminate('aborted');
+    }
+  }
+
+  /** A timer alone cannot hold more than 24 days. */
+  private endAt(due: number): void {
+    const left = due - performance.now();
+    if (left <= 0) this.terminate('timeout');
+    else this.timers.timeout = setTimeout(() => this.endAt(due), Math.min(left, LONGEST_TIMER_MS));
+  }
+
+  private terminate(reason: 'timeout' | 'aborted'): void {
+    if (this.ordered !== undefined) return;
+    this.ordered = reason;
+    this.killAt = performance.now() + this.script.killGraceSeconds * 1000;
+    this.sendTimeLeft('term');
+    this.expectEndAt(this.killAt);
+  }
+
+  private kill(): void {
+    this.killAt = performance.now();
+    this.ends.order('kill');
+    this.expectEndAt(this.killAt);
+  }
+
+  private sendTimeLeft(order: 'renew' | 'term'): void {
+    const left = Math.min(this.script.lease.deadline(), this.killAt) - performance.now();
+    // SIGTERM first, even where there is no grace to follow it.
+    this.ends.order(order === 'renew' && left <= 0 ? 'kill' : `${order} ${seconds(left)}`);
+  }
+
+  /** A script that stops the right processes can keep its watcher from acting, but not for good. */
+  private expectEndAt(due: number): void {
+    clearTimeout(this.timers.lastResort);
+    const wait = due + LAST_RESORT_MS - performance.now();
+    this.timers.lastResort = setTimeout(
+      () => {
+        for (const id of this.started ?? []) send(id === this.group ? -id : id, 'SIGKILL');
+        this.failStart('its watcher did not answer');
+      },
+      Math.min(wait, LONGEST_TIMER_MS),
+    );
+  }
+
+  /** For a script whose watcher did not end it. */
+  private async endGroup(): Promise<void> {
+    const { group } = this;
+    if (group === undefined) return;
+    const limit = performance.now() + DYING_MS;
+    while (send(-group, 'SIGKILL') && performance.now() < limit) await delay(20);
+  }
+
+  private result(): WatchedEnd {
+    const [, status, forced] = /^ended (\d+) (term|kill)?$/m.exec(this.report) ?? [];
+    const asked = this.ordered && this.script.signal.aborted ? 'aborted' : this.ordered;
+    if (status === undefined || this.startError) {
+      if (asked) return { exitCode: null, signal: null, ended: asked };
+      throw this.startError ?? new Error('its watcher process was ended by others; what was left of it was killed');
+    }
+    // An order that came after the end changes nothing; a forced end without an order was the lease's.
+    const ended = forced ? (asked ?? 'aborted') : 'exited';
+    const code = Number(status);
+    const exited = code <= 128 || new RegExp(`^\\[\\d+\\]\\S?\\s+${this.group} (Exit|Done)`, 'm').test(this.report);
+    return exited
+      ? { exitCode: code, signal: null, ended }
+      : { exitCode: null, signal: signalName(code - 128) ?? `signal ${code - 128}`, ended };
+  }
+}
+
+function openEnds(slot: Slot): SlotEnds {
+  try {
+    return new SlotEnds(slot);
+  } catch (error) {
+    return startFailure(error);
+  }
+}
+
+export function signalName(number: number): string | undefined {
+  return Object.entries(osConstants.signals).find(([, value]) => value === number)?.[0];
+}
+
+/** False when there is nobody to take the signal. */
+function send(id: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(id, signal);
+  } catch {
+    return false;
+  }
+}
+
+/** Never less than a millisecond: for `read -t`, 0 is no time-out but a question. */
+function seconds(ms: number): string {
+  return (Math.max(1, ms) / 1000).toFixed(3);
+}

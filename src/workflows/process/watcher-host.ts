@@ -1,0 +1,124 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { accessSync, constants, rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createSlot, discardSlot, type Slot } from './slot.js';
+
+/** Some systems remove from the temporary directory what has not been used for days. */
+const SLOT_AGE_MS = 3_600_000;
+
+const WATCHER = fileURLToPath(new URL('./watcher.sh', import.meta.url));
+
+/**
+ * The small shell from which all watchers are forked (see `watcher.sh`), and the slots through which they are reached.
+ * Node copies the page tables of its whole address space for every process it starts: 3 ms at 100 MB, 15 ms at 450 MB,
+ * in which the event loop stands still. The host ends when this process does, and removes the slots' directory then.
+ */
+export class WatcherHost {
+  private readonly idle: Slot[] = [];
+
+  private constructor(
+    private readonly child: ChildProcess,
+    private readonly directory: string,
+  ) {}
+
+  static async start(): Promise<WatcherHost> {
+    const bash = findBash();
+    const directory = await mkdtemp(join(tmpdir(), 'turnpike-'));
+    const remove = () => rmSync(directory, { recursive: true, force: true });
+    const child = spawn(bash, ['--norc', '--noprofile', '-c', '. "$0"', WATCHER, directory], {
+      cwd: '/',
+      env: {},
+      // A session of its own: Ctrl-C on the service's terminal must not reach it.
+      detached: true,
+      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    });
+    try {
+      await once(child, 'spawn');
+    } catch (error) {
+      remove();
+      throw error;
+    }
+    // Its last act, unless it was killed.
+    child.once('exit', remove);
+    // A failed kill, or a line to a host that has just ended: where it matters, `onExit` tells.
+    child.on('error', () => {});
+    const requests = child.stdio[3] as Socket;
+    requests.on('error', () => {});
+    // Alone it must not keep the service running.
+    child.unref();
+    requests.unref();
+    return new WatcherHost(child, directory);
+  }
+
+  get running(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  /** Calls back when the host ends, unless the returned function was called before. */
+  onExit(listener: () => void): () => void {
+    this.child.once('exit', listener);
+    return () => this.child.off('exit', listener);
+  }
+
+  async takeSlot(): Promise<Slot> {
+    for (;;) {
+      const slot = this.idle.pop();
+      if (!slot) return createSlot(join(this.directory, randomUUID()));
+      if (performance.now() - slot.usedAt < SLOT_AGE_MS) return slot;
+      await discardSlot(slot);
+    }
+  }
+
+  /** Takes back a slot whose pipes nobody holds any more. */
+  giveBack(slot: Slot): void {
+    this.idle.push({ ...slot, usedAt: performance.now() });
+  }
+
+  /** Starts a watcher on the slot's request. */
+  watch(slot: Slot): void {
+    (this.child.stdio[3] as Socket).write(`${slot.name}\n`);
+  }
+
+  /** For a host that does not answer. What it has started goes on. */
+  kill(): void {
+    this.child.kill('SIGKILL');
+  }
+}
+
+let current: Promise<WatcherHost> | undefined;
+
+/** The service's host, started when it is first needed and again after it was lost. */
+export async function watcherHost(): Promise<WatcherHost> {
+  for (;;) {
+    const starting = (current ??= WatcherHost.start());
+    try {
+      const host = await starting;
+      if (host.running) return host;
+      if (current === starting) current = undefined;
+    } catch (error) {
+      if (current === starting) current = undefined;
+      throw error;
+    }
+  }
+}
+
+function findBash(): string {
+  const directories = [...(process.env.PATH ?? '').split(delimiter), '/bin', '/usr/bin', '/usr/local/bin'];
+  for (const directory of directories) {
+    if (!directory.startsWith('/')) continue;
+    const path = join(directory, 'bash');
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // Not there: the next one.
+    }
+  }
+  throw new Error('bash was not found in PATH');
+}

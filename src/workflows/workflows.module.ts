@@ -1,0 +1,33 @@
+import { resolve, join } from 'node:path';
+import { Module } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
+import { Settings } from '../config/settings.js';
+import { STEP_OPTIONS, type StepOptions } from './step-options.js';
+import { StepRegistry } from './step-registry.js';
+import { BashStep } from './steps/bash.step.js';
+import { LOG_LIMIT_BYTES, WorkflowExecutor } from './workflow-executor.js';
+import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
+
+/** What a task does: the queue's TaskHandler, and the step types it knows. */
+@Module({
+  imports: [DiscoveryModule],
+  providers: [
+    {
+      provide: STEP_OPTIONS,
+      inject: [Settings],
+      useFactory: (settings: Settings): StepOptions => ({ killGraceSeconds: settings.STEP_KILL_GRACE_SECONDS }),
+    },
+    { provide: LOG_LIMIT_BYTES, inject: [Settings], useFactory: (settings: Settings) => settings.LOG_LIMIT_BYTES },
+    {
+      provide: WORKSPACES_DIR,
+      inject: [Settings],
+      useFactory: (settings: Settings) => resolve(settings.WORKSPACES_DIR ?? join(settings.DATA_DIR, 'workspaces')),
+    },
+    StepRegistry,
+    Workspaces,
+    WorkflowExecutor,
+    BashStep,
+  ],
+  exports: [WorkflowExecutor, StepRegistry],
+})
+export class WorkflowsModule {}
