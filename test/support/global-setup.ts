@@ -13,6 +13,7 @@ declare global {
  * imported: test-server.ts does the work in a process of its own.
  */
 export default async function globalSetup(_: unknown, { rootDir }: { rootDir: string }): Promise<void> {
+  if (globalThis.turnpikeTestServer) return; // one server for all projects of a run
   const child = spawn(process.execPath, ['--import', 'tsx', join(rootDir, 'test/support/test-server.ts')], {
     cwd: rootDir,
     stdio: ['pipe', 'pipe', 'inherit'],

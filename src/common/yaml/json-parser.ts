@@ -7,7 +7,11 @@ import { refusedKey, refusedNumber, refusedText, type Refusal } from './value-ch
 const SPACE = /[ \t\n\r]*/y;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?/y;
 /** The body of a string: no bare control characters, escapes of the known kinds only. */
+// eslint-disable-next-line no-control-regex -- JSON forbids them in texts
 const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"/y;
+/** As much of a string as is in order. */
+// eslint-disable-next-line no-control-regex -- as above
+const STRING_BEGUN = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*/y;
 /** What people write where JSON has no such thing; long enough for a message. */
 const WORD = /[\w.+-]{1,40}/y;
 
@@ -145,7 +149,7 @@ export class JsonParser implements Places {
   /** Finds what ends the string too early: an escape, a control character, or the end of the text. */
   private badString(): never {
     const start = this.at;
-    const good = this.match(/"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*/y, start)?.[0].length ?? 0;
+    const good = this.match(STRING_BEGUN, start)?.[0].length ?? 0;
     this.at = start + good;
     const char = this.text[this.at];
     if (char === '\\') {

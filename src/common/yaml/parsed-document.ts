@@ -35,7 +35,9 @@ export class ParsedDocument {
   locate(path: DocumentPath, part: 'key' | 'value' = 'value'): Position {
     this.lines ??= new LineIndex(this.text);
     const { place, value, whole } = this.walk(path);
-    const atKey = part === 'key' || !whole || (typeof value === 'object' && value !== null);
+    // Of nothing at all there is no place but its key's.
+    const empty = value === null && place.source === undefined;
+    const atKey = part === 'key' || !whole || empty || (typeof value === 'object' && value !== null);
     return this.lines.position(atKey ? (place.keyOffset ?? place.valueOffset) : place.valueOffset);
   }
 

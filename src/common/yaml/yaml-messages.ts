@@ -148,6 +148,7 @@ const FIXED: Partial<Record<YamlErrorCode, Words>> = {
   MULTIPLE_TAGS: { message: 'A value can have one tag only', hint: "Remove the words that begin with '!'." },
   ALIAS_PROPS: { message: 'An alias can have neither an anchor nor a tag of its own', hint: 'Remove it.' },
   BAD_COLLECTION_TYPE: { message: 'The tag does not fit the value', hint: 'Remove the tag.' },
+  BAD_ALIAS: { message: 'This is no name of an anchor', hint: "Put a value that begins with '*' or '&' in quotes." },
   RESOURCE_EXHAUSTION: { message: 'The document is too complex', hint: 'Split it, or nest it less.' },
 };
 
@@ -176,23 +177,18 @@ function indentOf(text: string): number {
 
 function worded({ code, message, offset }: Finding, text: string, lines: LineIndex): Words {
   const char = String.fromCodePoint(text.codePointAt(offset) ?? 0x20).trim();
-  switch (code) {
-    case 'BAD_INDENT':
-      return badIndent(offset, lines);
-    case 'BAD_SCALAR_START':
-      return { message: `A value cannot begin with '${char}'`, hint: 'Put the value in quotes.' };
-    case 'BAD_DQ_ESCAPE':
-      return {
-        message: `'${shorten(message.replace('Invalid escape sequence ', ''), 10)}' is no escape in double quotes`,
-        hint: 'Write \\\\ for a backslash, or use single quotes, which have no escapes.',
-      };
-    case 'BAD_ALIAS':
-      return { message: 'This is no name of an anchor', hint: "Put a value that begins with '*' or '&' in quotes." };
-    case 'MISSING_CHAR':
-      return missing(message, offset, lines);
-    default:
-      return unexpected(message, char, text.slice(Math.max(0, offset - 10), offset));
+  if (code === 'BAD_INDENT') return badIndent(offset, lines);
+  if (code === 'MISSING_CHAR') return missing(message, offset, lines);
+  if (code === 'BAD_SCALAR_START') {
+    return { message: `A value cannot begin with '${char}'`, hint: 'Put the value in quotes.' };
   }
+  if (code === 'BAD_DQ_ESCAPE') {
+    return {
+      message: `'${shorten(message.replace('Invalid escape sequence ', ''), 10)}' is no escape in double quotes`,
+      hint: 'Write \\\\ for a backslash, or use single quotes, which have no escapes.',
+    };
+  }
+  return unexpected(message, char, text.slice(Math.max(0, offset - 10), offset));
 }
 
 function missing(message: string, offset: number, lines: LineIndex): Words {

@@ -139,7 +139,7 @@ export class YamlToValue {
     }
     this.count(key, 1, 0);
     // Numbers and the words true and false are keys as they are written: 8080 and "8080" are the same key.
-    const text = typeof key.value === 'string' ? this.text(key.value, key) : (key.source ?? String(key.value));
+    const text = typeof key.value === 'string' ? this.text(key.value, key) : (key.source ?? JSON.stringify(key.value));
     if (text === REFUSED) return undefined;
     const refusal = refusedKey(text);
     if (refusal !== undefined) this.flaw(key, refusal);

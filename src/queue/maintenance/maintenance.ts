@@ -2,8 +2,8 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { MetricsCollector } from '../metrics-collector.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from '../queue-options.js';
 import { foldCounters } from '../store/counters.sql.js';
+import { look, type Look } from '../store/look.sql.js';
 import { QueueDatabase, type Statement } from '../store/queue-database.js';
-import { StatsStore } from '../store/stats-store.js';
 import { Heartbeat } from '../workers/heartbeat.js';
 import { WakeUps } from '../workers/wake-ups.js';
 import { Promoter } from './promoter.js';
@@ -14,6 +14,9 @@ const ensurePartitions: Statement = {
   name: 'queue_ensure_partitions',
   text: 'SELECT queue_ensure_partitions()',
 };
+const due = (found: Look | undefined) => found !== undefined && (found.next_due_seconds ?? Infinity) <= 0;
+
+const BUSY_MS = 200;
 const PARTITIONS_EVERY_MS = 86_400_000;
 /** The sweep rests twenty times as long as it took: at most 5% of a core, however much waits. */
 const SWEEP_REST = 20;
@@ -39,7 +42,6 @@ export class Maintenance {
     private readonly sweep: Sweep,
     private readonly heartbeat: Heartbeat,
     private readonly wakeUps: WakeUps,
-    private readonly stats: StatsStore,
     private readonly metrics: MetricsCollector,
     @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
   ) {}
@@ -70,27 +72,35 @@ export class Maintenance {
   }
 
   private async tick(): Promise<void> {
-    let nextMs = this.options.pollSeconds * 1_000;
-    let freed = 0;
+    const pollMs = this.options.pollSeconds * 1_000;
     await this.wakeUps.ensureListening();
-    freed += (await this.chore('rescue', () => this.rescuer.rescue(this.actor('rescuer')))) ?? 0;
-    const due = await this.chore('promote', () => this.promoter.promote(this.actor('promoter')));
-    freed += due?.promoted ?? 0;
-    if (due?.nextSeconds !== undefined) nextMs = Math.min(nextMs, Math.max(0, due.nextSeconds * 1_000));
-    if (performance.now() >= this.sweepAt) {
-      const began = performance.now();
-      freed += (await this.chore('sweep', () => this.sweep.sweep(this.actor('sweep')))) ?? 0;
-      this.sweepAt = performance.now() + Math.max(nextMs, (performance.now() - began) * SWEEP_REST);
-    }
-    await this.chore('fold counters', () => this.database.run(foldCounters, []));
-    const stats = await this.chore('read stats', () => this.stats.read());
-    if (stats) this.metrics.observeQueueSize(stats.queue_size);
+    const found = await this.chore('look', async () => (await this.database.run<Look>(look, []))[0]!);
+    if (found) this.metrics.observeQueueSize(found.queue_size);
+    let freed = 0;
+    if (found?.expired) freed += (await this.chore('rescue', () => this.rescuer.rescue(this.actor('rescuer')))) ?? 0;
+    const promoted = due(found)
+      ? ((await this.chore('promote', () => this.promoter.promote(this.actor('promoter')))) ?? 0)
+      : 0;
+    freed += promoted;
+    freed += await this.sweepWhenRested(pollMs);
+    if (found?.many_counters) await this.chore('fold counters', () => this.database.run(foldCounters, []));
     if (performance.now() >= this.partitionsAt) {
       const done = await this.chore('partitions', () => this.database.run(ensurePartitions, []));
       if (done) this.partitionsAt = performance.now() + PARTITIONS_EVERY_MS;
     }
     if (freed > 0) this.wakeUps.send('ready');
-    this.schedule(nextMs);
+    // More may be due right after what was promoted; what is due and could not be promoted is in other hands.
+    const nextDueMs = due(found) ? (promoted > 0 ? 0 : BUSY_MS) : (found?.next_due_seconds ?? Infinity) * 1_000;
+    this.schedule(Math.min(pollMs, nextDueMs));
+  }
+
+  private async sweepWhenRested(pollMs: number): Promise<number> {
+    const began = performance.now();
+    if (began < this.sweepAt) return 0;
+    const repaired = (await this.chore('sweep', () => this.sweep.sweep(this.actor('sweep')))) ?? 0;
+    const took = performance.now() - began;
+    this.sweepAt = performance.now() + Math.max(pollMs / 2, took * SWEEP_REST);
+    return repaired;
   }
 
   /** One failing chore does not keep the others from being done; it is logged when it begins to fail. */

@@ -8,13 +8,12 @@ const BATCH = 1_000;
 export class Promoter {
   constructor(private readonly store: TaskStore) {}
 
-  /** The number promoted, and the seconds until the next is due (undefined: none is scheduled). */
-  async promote(actor: string): Promise<{ promoted: number; nextSeconds: number | undefined }> {
-    let promoted = 0;
-    for (;;) {
+  /** The number promoted. */
+  async promote(actor: string): Promise<number> {
+    for (let promoted = 0; ;) {
       const moved = await this.store.promote(BATCH, actor);
       promoted += moved;
-      if (moved < BATCH) return { promoted, nextSeconds: await this.store.secondsToNextDue() };
+      if (moved < BATCH) return promoted;
     }
   }
 }

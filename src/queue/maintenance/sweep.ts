@@ -2,6 +2,13 @@ import { Injectable, Logger } from '@nestjs/common';
 import { QueueDatabase, type Executor } from '../store/queue-database.js';
 import { findOrphans, inspect, lockNarrow, lockTasks, recount, repair, trySweepLock } from '../store/sweep.sql.js';
 
+interface Inspection {
+  readonly whole: boolean;
+  readonly suspects: string[];
+}
+
+const isSound = ({ whole, suspects }: Inspection) => whole && suspects.length === 0;
+
 interface Narrow {
   ready: string[];
   blocked: string[];
@@ -21,11 +28,12 @@ export class Sweep {
 
   /** The number of tasks repaired. One instance sweeps at a time; the others return 0 at once. */
   async sweep(actor: string): Promise<number> {
+    if (isSound(await this.inspect(this.database))) return 0;
     return this.database.transaction(async (transaction) => {
       const [lock] = await transaction.run<{ locked: boolean }>(trySweepLock, []);
       if (!lock?.locked) return 0;
-      const [found] = await transaction.run<{ whole: boolean; suspects: string[] }>(inspect, []);
-      if (!found || (found.whole && found.suspects.length === 0)) return 0;
+      const found = await this.inspect(transaction);
+      if (isSound(found)) return 0;
       const orphans = found.whole ? [] : (await transaction.run<{ id: string }>(findOrphans, [])).map(({ id }) => id);
       const suspects = [...new Set([...found.suspects, ...orphans])];
       if (suspects.length > 0) return this.repair(transaction, suspects, actor);
@@ -39,6 +47,10 @@ export class Sweep {
   /** Repairs these tasks if they are out of step. */
   async sweepTasks(ids: readonly string[], actor: string): Promise<number> {
     return this.database.transaction((transaction) => this.repair(transaction, ids, actor));
+  }
+
+  private async inspect(executor: Executor): Promise<Inspection> {
+    return (await executor.run<Inspection>(inspect, []))[0]!;
   }
 
   /** Locks in the engine's order, narrow rows first, then decides again on a fresh snapshot. */

@@ -20,15 +20,13 @@ const COLUMNS = [
 ];
 const sums = COLUMNS.map((column) => `coalesce(sum(${column}), 0)::double precision AS ${column}`).join(', ');
 
-/** Adds up deltas into one row, once there are more than a hundred; the sum over all rows stays what it was. */
+/** Adds up deltas into one row; the sum over all rows stays what it was. */
 export const foldCounters: Statement = {
   name: 'queue_fold_counters',
   text: `
 WITH taken AS (
   DELETE FROM queue_counters WHERE id IN (
-    SELECT id FROM queue_counters
-    WHERE (SELECT count(*) FROM (SELECT FROM queue_counters LIMIT 101) many) > 100
-    ORDER BY id LIMIT 20000 FOR UPDATE SKIP LOCKED)
+    SELECT id FROM queue_counters ORDER BY id LIMIT 20000 FOR UPDATE SKIP LOCKED)
   RETURNING *
 )
 INSERT INTO queue_counters (${COLUMNS.join(', ')})

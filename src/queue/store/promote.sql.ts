@@ -24,10 +24,3 @@ WITH settings AS MATERIALIZED (
 )
 SELECT id FROM task`,
 };
-
-/** Seconds until the next task is due; null when none is scheduled. */
-export const nextDue: Statement = {
-  name: 'queue_next_due',
-  text: `SELECT extract(epoch FROM run_at - clock_timestamp())::double precision AS seconds FROM queue_scheduled
-WHERE run_at < 'infinity' ORDER BY run_at LIMIT 1`,
-};

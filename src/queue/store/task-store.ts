@@ -8,7 +8,7 @@ import { claim, claimedBy, claimUnlocked } from './claim.sql.js';
 import { enqueue } from './enqueue.sql.js';
 import { finish, standing } from './finish.sql.js';
 import { handBack } from './hand-back.sql.js';
-import { nextDue, promote } from './promote.sql.js';
+import { promote } from './promote.sql.js';
 import { QueueDatabase, sqlState } from './queue-database.js';
 import { redrive } from './redrive.sql.js';
 
@@ -87,11 +87,6 @@ export class TaskStore {
   /** Moves due tasks to `pending`; the number moved. */
   async promote(limit: number, actor: string): Promise<number> {
     return (await this.database.run(promote, [limit, actor])).length;
-  }
-
-  /** Seconds until the next scheduled task is due (negative: overdue), or undefined. */
-  async secondsToNextDue(): Promise<number | undefined> {
-    return (await this.database.run<{ seconds: number }>(nextDue, []))[0]?.seconds;
   }
 
   async lookAt(taskId: string): Promise<{ id: string; status: TaskStatus } | undefined> {

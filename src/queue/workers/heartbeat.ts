@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Inject, Injectable, Logger } from '@nestjs/common';
-
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from '../queue-options.js';
 import { DedicatedConnection } from '../store/dedicated-connection.js';
 import { join, leasesOf, leave, renew, startDraining } from '../store/instances.sql.js';

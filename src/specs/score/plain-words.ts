@@ -4,16 +4,11 @@ import { shorten } from '../../common/yaml/document-path.js';
 export function describeValue(value: unknown, source?: string): string {
   if (value === null || value === undefined) return 'empty';
   if (Array.isArray(value)) return 'a list';
-  switch (typeof value) {
-    case 'object':
-      return 'a mapping';
-    case 'string':
-      return value === '' ? 'an empty text' : `the text '${shorten(value, 40)}'`;
-    case 'number':
-      return `the number ${shorten(source ?? String(value), 40)}`;
-    default:
-      return `the word ${String(value as boolean)}`;
-  }
+  if (typeof value === 'object') return 'a mapping';
+  if (value === '') return 'an empty text';
+  if (typeof value === 'string') return `the text '${shorten(value, 40)}'`;
+  if (typeof value === 'number') return `the number ${shorten(source ?? String(value), 40)}`;
+  return value === true ? 'the word true' : 'the word false';
 }
 
 const TYPE_WORDS: Readonly<Record<string, string>> = {

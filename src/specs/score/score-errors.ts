@@ -36,7 +36,9 @@ export function explainScoreErrors(errors: readonly ErrorObject[], document: Par
 }
 
 /** Errors that only say that there are others. */
-function isEcho({ keyword, schemaPath }: ErrorObject): boolean {
+function isEcho({ keyword, schemaPath, data }: ErrorObject): boolean {
+  // What is no mapping breaks every rule for mappings; that it is none has been said.
+  if (keyword === 'oneOf' && (typeof data !== 'object' || data === null || Array.isArray(data))) return true;
   return keyword === 'propertyNames' || keyword === 'if' || /\/(oneOf|anyOf)\/\d+\//.test(schemaPath);
 }
 

@@ -29,7 +29,7 @@ function changed(value: Json, path: readonly (string | number)[], change: (old: 
   if (next !== undefined) copy[key] = next;
   else if (Array.isArray(copy)) copy.splice(Number(key), 1);
   else delete copy[key];
-  return copy as Json;
+  return copy;
 }
 
 function* pathsOf(value: Json, path: (string | number)[] = []): Generator<(string | number)[]> {
@@ -51,7 +51,7 @@ const VALUES: Json[] = [
     1.5,
     65535,
     65536,
-    1e20,
+    1e30,
     '',
     'x',
     'ab',

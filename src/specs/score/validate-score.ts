@@ -30,7 +30,7 @@ export function validateScore(document: ParsedDocument): ScoreVerdict {
   const score: Record<string, unknown> = {};
   const extensions: Record<string, unknown> = {};
   for (const [key, entry] of Object.entries(value)) (isExtension(key) ? extensions : score)[key] = entry;
-  if (matches(score)) return { valid: true, score: score as ScoreDocument, extensions };
+  if (matches(score)) return { valid: true, score: score, extensions };
   return { valid: false, issues: explainScoreErrors(matches.errors ?? [], document), extensions };
 }
 

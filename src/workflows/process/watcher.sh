@@ -11,6 +11,7 @@
 #              renew <seconds>   sets the time left
 #              term <seconds>    SIGTERM to the group, and sets the time left
 #              kill              SIGKILL, as when the time is over
+#            (and `done` from the watcher itself)
 #   reports  pipe, a line each:
 #              started <process group> <watcher>     before the command's first instruction
 #              failed <why>                          instead of it
@@ -20,12 +21,6 @@
 #
 # For each command there are two processes beside it: the watcher waits for it; a subshell of its own group obeys the
 # orders. Either one is enough to end the command's group, so a step that kills its parent gains nothing.
-
-# For what is sent to all processes of a service at once: the service decides what its end means for the commands. Set in
-# each shell anew, as a subshell starts without. Handlers, unlike ignored signals, are not inherited by the command.
-outlast_signals() {
-  trap : HUP INT PIPE TERM
-}
 
 # True when a member of the group is more than a zombie. Under a PID 1 that reaps nothing, zombies stay members for good.
 group_runs() {
@@ -68,10 +63,11 @@ sweep() {
   done
 }
 
-# Invariant: returns only after the group was killed and swept, with status 0; killed before that, its status is another.
+# Ends with status 0 when it has killed the group and swept; when the watcher says `done` before that, with 2 if the group
+# was told to end, and 1 if not. Tells this by its status alone: a signal that interrupts the watcher's `wait` just when
+# the command ends makes bash lose the command's status.
 obey() {
-  outlast_signals
-  local left=$1 order seconds
+  local left=$1 order seconds ordered=1
   while
     if ((BASH_VERSINFO[0] < 4)); then
       # Whole seconds only, and 0 would be no limit at all.
@@ -84,16 +80,15 @@ obey() {
     renew) left=$seconds ;;
     term)
       left=$seconds
-      kill -USR1 "$self"
-      kill -TERM -- "-$group"
+      # The command may have ended just before.
+      kill -TERM -- "-$group" && ordered=2
       # A stopped process would see SIGTERM only after the grace.
       kill -CONT -- "-$group"
       ;;
+    done) exit "$ordered" ;;
     kill) break ;;
     esac
   done
-  # Before the kill, so that the watcher knows of it when the command ends.
-  kill -USR2 "$self"
   end_group
   sweep
   exit 0
@@ -120,7 +115,7 @@ become() {
 }
 
 watch() {
-  local marker left directory script self group control forced interrupted status
+  local marker left directory script self group control status forced='' slot=$PWD
   # To open one end of a named pipe blocks until the other end is open, forever if the service has died. Both ends at
   # once never block; closing that again leaves this shell with one end, and with an end of file if nobody has the other.
   # shellcheck disable=SC2094
@@ -134,10 +129,6 @@ watch() {
     exit
   fi
   self=${BASHPID:-$(exec sh -c 'echo $PPID')}
-
-  outlast_signals
-  trap 'forced=term interrupted=1' USR1
-  trap 'forced=kill interrupted=1' USR2
   trap 'jobs -l >&6' CHLD
 
   # Job control gives each background job its process group. It goes again before the wait, which would otherwise return
@@ -147,26 +138,35 @@ watch() {
   group=$!
   [ -n "${BASHPID-}" ] || echo "started $group $self" >&6
   exec 4>&- 5>&- 7>&-
+  # What is sent to all processes of a service at once is not for the watcher: the service decides what its end means for
+  # the commands. From here on, because the command would inherit this.
+  trap '' HUP INT PIPE TERM
   # The end of the reports is the watcher's end: nobody else may hold the pipe open.
   obey "$left" 6>&- &
   control=$!
   set +m
 
-  # Until no signal came in between: an interrupted wait says nothing about the command.
-  interrupted=1
-  while [ -n "$interrupted" ] || kill -0 "$group"; do
-    interrupted=
+  wait "$group"
+  status=$?
+  while kill -0 "$group"; do
     wait "$group"
     status=$?
   done
   trap - CHLD
 
-  # A step's group ends with its run. In the usual case it is empty, and this starts no process.
-  [ "$forced" = kill ] || kill -KILL "$control"
-  if ! wait "$control"; then
+  # If the slot is gone, so is the service, and the orders come to an end as well.
+  echo 'done' 7<>"$slot/orders" >&7
+  wait "$control"
+  case $? in
+  0) forced=kill ;;
+  2)
+    forced=term
     end_group
-    [ -z "$forced" ] || sweep
-  fi
+    sweep
+    ;;
+  # A step's group ends with its run. In the usual case it is empty, and this starts no process.
+  *) end_group ;;
+  esac
   echo "ended $status $forced" >&6
   exit 0
 }
@@ -187,7 +187,8 @@ close_descriptors() {
 PATH=/usr/bin:/bin:/usr/sbin:/sbin
 LC_ALL=C
 close_descriptors
-outlast_signals
+# A handler, unlike an ignored signal, is not inherited by the watchers and their commands.
+trap : HUP INT PIPE TERM
 while read -r -u 3 slot; do
   cd -- "$1/$slot" && watch &
 done

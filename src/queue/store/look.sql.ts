@@ -1,0 +1,20 @@
+import type { Statement } from './queue-database.js';
+
+/** One cheap look at what the housekeeping may have to do, so that an idle instance asks once and not for each chore. */
+export const look: Statement = {
+  name: 'queue_look',
+  text: `
+SELECT EXISTS (SELECT FROM queue_instances WHERE expires_at < clock_timestamp()) AS expired,
+       (SELECT extract(epoch FROM run_at - clock_timestamp())::double precision FROM queue_scheduled
+        WHERE run_at < 'infinity' ORDER BY run_at LIMIT 1) AS next_due_seconds,
+       count(*) > 100 AS many_counters, coalesce(sum(pending), 0)::double precision AS queue_size
+FROM queue_counters`,
+};
+
+export interface Look {
+  readonly expired: boolean;
+  /** Negative: overdue; null: nothing is scheduled. */
+  readonly next_due_seconds: number | null;
+  readonly many_counters: boolean;
+  readonly queue_size: number;
+}

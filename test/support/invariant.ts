@@ -1,0 +1,50 @@
+type Query = (sql: string, params?: unknown[]) => Promise<Record<string, unknown>[]>;
+
+/**
+ * What must hold of the queue's tables at any time between two transactions: every task has the narrow row its status
+ * asks for and no other, the ledger replays to the statuses, each of its steps is legal, and the counters agree.
+ */
+export async function brokenInvariants(query: Query): Promise<unknown[]> {
+  const broken = await query(`
+    SELECT t.task_id, t.status, 'narrow rows: ready=' || (r.id IS NOT NULL) || ' blocked=' || (b.id IS NOT NULL) ||
+           ' scheduled=' || (s.id IS NOT NULL) || ' leased=' || (l.id IS NOT NULL) AS problem
+    FROM queue_tasks t
+    LEFT JOIN queue_ready r USING (id) LEFT JOIN queue_blocked b USING (id)
+    LEFT JOIN queue_scheduled s USING (id) LEFT JOIN queue_leases l USING (id)
+    WHERE (t.status = 'pending') <> ((r.id IS NOT NULL)::int + (b.id IS NOT NULL)::int = 1)
+       OR t.status <> 'pending' AND (r.id IS NOT NULL OR b.id IS NOT NULL)
+       OR (t.status IN ('scheduled', 'retrying', 'waiting')) <> (s.id IS NOT NULL)
+       OR (t.status = 'running') <> (l.id IS NOT NULL)
+    UNION ALL
+    SELECT NULL, NULL, 'narrow row ' || n.id || ' without a task'
+    FROM (SELECT id FROM queue_ready UNION ALL SELECT id FROM queue_blocked UNION ALL SELECT id FROM queue_scheduled
+          UNION ALL SELECT id FROM queue_leases) n
+    WHERE NOT EXISTS (SELECT FROM queue_tasks t WHERE t.id = n.id)
+    UNION ALL
+    SELECT t.task_id, t.status, 'the ledger ends in ' || coalesce(e.to_status, 'nothing')
+    FROM queue_tasks t LEFT JOIN LATERAL (
+      SELECT to_status FROM queue_task_events e WHERE e.task_id = t.task_id AND e.kind = 'transition'
+      ORDER BY e.id DESC LIMIT 1) e ON true
+    WHERE e.to_status IS DISTINCT FROM t.status
+    UNION ALL
+    SELECT e.task_id, e.to_status, 'the ledger jumps from ' || coalesce(e.before, 'nothing') || ' to ' || e.from_status
+    FROM (SELECT *, lag(to_status) OVER (PARTITION BY task_id ORDER BY id) AS before
+          FROM queue_task_events WHERE kind = 'transition') e
+    WHERE e.from_status IS DISTINCT FROM e.before
+    UNION ALL
+    SELECT NULL, NULL, 'the counters say ' || c.counted::text || ', the table ' || c.actual::text
+    FROM (
+      SELECT (SELECT jsonb_build_object('pending', coalesce(sum(pending), 0), 'running', coalesce(sum(running), 0),
+                'completed', coalesce(sum(completed), 0), 'failed', coalesce(sum(failed), 0),
+                'cancelled', coalesce(sum(cancelled), 0),
+                'later', coalesce(sum(scheduled + retrying + waiting), 0)) FROM queue_counters) AS counted,
+             (SELECT jsonb_build_object('pending', count(*) FILTER (WHERE status = 'pending'),
+                'running', count(*) FILTER (WHERE status = 'running'),
+                'completed', count(*) FILTER (WHERE status = 'completed'),
+                'failed', count(*) FILTER (WHERE status = 'failed'),
+                'cancelled', count(*) FILTER (WHERE status = 'cancelled'),
+                'later', count(*) FILTER (WHERE status IN ('scheduled', 'retrying', 'waiting'))) FROM queue_tasks) AS actual
+    ) c WHERE c.counted <> c.actual
+    LIMIT 20`);
+  return broken;
+}
