@@ -12,6 +12,7 @@ const HIGH_WATER_BYTES = 512 * 1024;
 export class LogWriter {
   private pending: LogChunk[] = [];
   private pendingBytes = 0;
+  private flyingBytes = 0;
   private flushing: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
   private full = false;
@@ -36,7 +37,7 @@ export class LogWriter {
     }
     if (this.pendingBytes >= FLUSH_BYTES) void this.flush();
     else this.timer ??= setTimeout(() => void this.flush(), FLUSH_MS);
-    if (this.pendingBytes >= HIGH_WATER_BYTES) await this.flush();
+    while (this.pendingBytes + this.flyingBytes >= HIGH_WATER_BYTES) await this.flush();
   }
 
   /** Everything written so far is stored when it resolves. */
@@ -64,12 +65,15 @@ export class LogWriter {
   private async flushOnce(): Promise<void> {
     const chunks = join(this.pending);
     this.pending = [];
+    this.flyingBytes = this.pendingBytes;
     this.pendingBytes = 0;
     if (chunks.length === 0) return;
     try {
       await this.journal.appendLog(chunks);
     } catch {
       this.full = true;
+    } finally {
+      this.flyingBytes = 0;
     }
   }
 }

@@ -18,8 +18,8 @@ export class Workspaces {
 
   async create(taskId: string, attempt: number): Promise<Workspace> {
     const home = this.home(taskId, attempt);
-    // Left behind where a run of the same attempt was killed while it cleaned up.
-    await rm(home, { recursive: true, force: true });
+    // Left behind where the instance that ran an earlier attempt was killed.
+    for (let past = 1; past <= attempt; past++) await this.remove(taskId, past);
     const created = { workspace: join(home, 'workspace'), runDir: join(home, 'run') };
     await mkdir(created.workspace, { recursive: true, mode: 0o700 });
     await mkdir(created.runDir, { recursive: true, mode: 0o700 });

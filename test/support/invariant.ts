@@ -2,7 +2,8 @@ type Query = (sql: string, params?: unknown[]) => Promise<Record<string, unknown
 
 /**
  * What must hold of the queue's tables at any time between two transactions: every task has the narrow row its status
- * asks for and no other, the ledger replays to the statuses, each of its steps is legal, and the counters agree.
+ * asks for and no other, the ledger replays to the statuses, each of its steps is legal, failed tasks and only those have
+ * a dead letter, and the counters agree.
  */
 export async function brokenInvariants(query: Query): Promise<unknown[]> {
   const broken = await query(`
@@ -31,6 +32,20 @@ export async function brokenInvariants(query: Query): Promise<unknown[]> {
     FROM (SELECT *, lag(to_status) OVER (PARTITION BY task_id ORDER BY id) AS before
           FROM queue_task_events WHERE kind = 'transition') e
     WHERE e.from_status IS DISTINCT FROM e.before
+    UNION ALL
+    SELECT e.task_id, e.to_status, 'the ledger has an illegal step: ' || coalesce(e.from_status, 'nothing')
+    FROM queue_task_events e
+    WHERE e.kind = 'transition' AND CASE WHEN e.from_status IS NULL THEN e.to_status NOT IN ('pending', 'scheduled')
+      ELSE NOT EXISTS (SELECT FROM queue_task_transitions t
+                       WHERE t.from_status = e.from_status AND t.to_status = e.to_status) END
+    UNION ALL
+    SELECT t.task_id, t.status, 'dead letter: ' || (d.id IS NOT NULL)
+    FROM queue_tasks t LEFT JOIN queue_dead_letters d USING (id)
+    WHERE (t.status = 'failed') <> (d.id IS NOT NULL)
+    UNION ALL
+    SELECT t.task_id, t.status, 'it has ended and yet completed_at is ' || coalesce(t.completed_at::text, 'not set')
+    FROM queue_tasks t
+    WHERE t.status IN ('completed', 'failed') AND t.completed_at IS NULL OR t.status = 'running' AND t.started_at IS NULL
     UNION ALL
     SELECT NULL, NULL, 'the counters say ' || c.counted::text || ', the table ' || c.actual::text
     FROM (

@@ -36,6 +36,8 @@ export function isDatabaseUnavailable(error: unknown, depth = 0): boolean {
   if (!(error instanceof Error) || depth > MAX_DEPTH) return false;
   // Some other service is away; its cause carries the same codes.
   if (error.message === 'fetch failed') return false;
+  // Node's error of a request whose caller hung up before its end.
+  if (error.message === 'aborted') return false;
   const { code, driverError, errors } = error as Error & { code?: unknown; driverError?: unknown; errors?: unknown };
   if (typeof code === 'string') {
     if (UNAVAILABLE_SYSTEM_CODES.has(code)) return isSocketError(error);

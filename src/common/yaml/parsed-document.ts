@@ -34,11 +34,16 @@ export class ParsedDocument {
    */
   locate(path: DocumentPath, part: 'key' | 'value' = 'value'): Position {
     this.lines ??= new LineIndex(this.text);
+    return this.lines.position(this.offsetOf(path, part));
+  }
+
+  /** The same place as an offset, which costs less: columns must be counted. */
+  offsetOf(path: DocumentPath, part: 'key' | 'value' = 'value'): number {
     const { place, value, whole } = this.walk(path);
     // Of nothing at all there is no place but its key's.
     const empty = value === null && place.source === undefined;
     const atKey = part === 'key' || !whole || empty || (typeof value === 'object' && value !== null);
-    return this.lines.position(atKey ? (place.keyOffset ?? place.valueOffset) : place.valueOffset);
+    return atKey ? (place.keyOffset ?? place.valueOffset) : place.valueOffset;
   }
 
   /** A number, word or plain text as it was written, e.g. `1.10` where the value is 1.1. */

@@ -1,0 +1,40 @@
+import { Test } from '@nestjs/testing';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { SpecsController } from './specs.controller.js';
+import { SpecsService } from './specs.service.js';
+
+async function setup() {
+  const service = { submit: jest.fn(async () => ({ task_id: 'task-1' })) };
+  const module = await Test.createTestingModule({
+    controllers: [SpecsController],
+    providers: [{ provide: SpecsService, useValue: service }],
+  }).compile();
+  const header = jest.fn();
+  const request = { id: 'request-1', headers: { 'content-type': 'text/yaml' } } as FastifyRequest;
+  const submit = (query: Record<string, unknown>) =>
+    module.get(SpecsController).submit(Buffer.from('x'), query, { name: 'jane' }, request, {
+      header,
+    } as unknown as FastifyReply);
+  return { submit, service, header };
+}
+
+describe('SpecsController', () => {
+  it('delegates, and says where the task is', async () => {
+    const { submit, service, header } = await setup();
+    expect(await submit({ priority: 'high' })).toEqual({ task_id: 'task-1' });
+    expect(header).toHaveBeenCalledWith('Location', '/api/tasks/task-1');
+    expect(service.submit).toHaveBeenCalledWith({
+      body: Buffer.from('x'),
+      contentType: 'text/yaml',
+      query: expect.objectContaining({ priority: 'high' }),
+      user: 'jane',
+      requestId: 'request-1',
+    });
+  });
+
+  it('refuses a wrong parameter before anything is read', async () => {
+    const { submit, service } = await setup();
+    await expect(submit({ prio: 'high' })).rejects.toMatchObject({ code: 'invalid_parameter' });
+    expect(service.submit).not.toHaveBeenCalled();
+  });
+});

@@ -1,0 +1,88 @@
+import { Test } from '@nestjs/testing';
+import type { FastifyRequest } from 'fastify';
+import { Problem } from '../common/problem/problem.js';
+import { readReason } from './cancel-body.js';
+import { ListQuery, PageQuery } from './list-query.js';
+import { TasksController } from './tasks.controller.js';
+import { TasksService } from './tasks.service.js';
+
+async function setup() {
+  const service = {
+    list: jest.fn(async () => ({ tasks: [], next_cursor: null })),
+    detail: jest.fn(async () => ({ task_id: 'task-1' })),
+    events: jest.fn(async () => ({ events: [], next_cursor: null })),
+    output: jest.fn(async () =>
+      (async function* () {
+        yield Buffer.from([0x1b, 0x5b, 0x33]);
+        yield Buffer.from('end');
+      })(),
+    ),
+    cancel: jest.fn(async () => ({ task_id: 'task-1' })),
+    retry: jest.fn(async () => ({ task_id: 'task-1' })),
+  };
+  const module = await Test.createTestingModule({
+    controllers: [TasksController],
+    providers: [{ provide: TasksService, useValue: service }],
+  }).compile();
+  return { controller: module.get(TasksController), service };
+}
+
+const request = { id: 'request-1' } as FastifyRequest;
+const caller = { name: 'jane' };
+
+describe('TasksController', () => {
+  it('hands queries and ids to the service', async () => {
+    const { controller, service } = await setup();
+    const query = new ListQuery();
+    const page = new PageQuery();
+    await controller.list(query);
+    await controller.detail('task-1');
+    await controller.events('task-1', page);
+    expect(service.list).toHaveBeenCalledWith(query);
+    expect(service.detail).toHaveBeenCalledWith('task-1');
+    expect(service.events).toHaveBeenCalledWith('task-1', page);
+  });
+
+  it('streams the output as the bytes that were stored', async () => {
+    const { controller } = await setup();
+    const file = await controller.logs('task-1');
+    const read: Buffer[] = [];
+    for await (const chunk of file.getStream()) read.push(Buffer.from(chunk as Uint8Array));
+    expect(Buffer.concat(read)).toEqual(Buffer.from('\x1b[3end', 'latin1'));
+    expect(file.getHeaders().type).toBe('text/plain; charset=utf-8');
+  });
+
+  it('passes the caller, the request and the reason on', async () => {
+    const { controller, service } = await setup();
+    await controller.cancel('task-1', Buffer.from('{"reason": "too slow"}'), caller, request);
+    await controller.cancel('task-1', undefined, caller, request);
+    await controller.retry('task-1', caller, request);
+    expect(service.cancel).toHaveBeenNthCalledWith(1, 'task-1', 'jane', 'request-1', 'too slow');
+    expect(service.cancel).toHaveBeenNthCalledWith(2, 'task-1', 'jane', 'request-1', undefined);
+    expect(service.retry).toHaveBeenCalledWith('task-1', 'jane', 'request-1');
+  });
+});
+
+describe('the body of a cancel', () => {
+  it.each(['', '{}', '{"reason": "why not"}'])('may be %p', (body) => {
+    expect(() => readReason(Buffer.from(body))).not.toThrow();
+  });
+
+  it.each([
+    ['[]', 'invalid_parameter'],
+    ['"text"', 'invalid_parameter'],
+    ['{"reason": 5}', 'invalid_parameter'],
+    ['{"raeson": "x"}', 'invalid_parameter'],
+    [`{"reason": "${'x'.repeat(1001)}"}`, 'invalid_parameter'],
+    ['{"reason": ', 'malformed_json'],
+  ])('may not be %p', (body, code) => {
+    let thrown: unknown;
+    try {
+      readReason(Buffer.from(body));
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toBeInstanceOf(Problem);
+    expect((thrown as Problem).code).toBe(code);
+  });
+});

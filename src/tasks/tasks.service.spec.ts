@@ -1,0 +1,186 @@
+import { Test } from '@nestjs/testing';
+import { getRepositoryToken } from '@nestjs/typeorm';
+import { encodeCursor } from '../common/http/cursor.js';
+import { QueueTaskEvent, QueueTaskLog, QueueTaskStep } from '../queue/queue-task-records.entity.js';
+import { QueueTask } from '../queue/queue-task.entity.js';
+import { QueueService, TaskNotFoundError, TaskStateError } from '../queue/queue.service.js';
+import { ListQuery, PageQuery } from './list-query.js';
+import { TasksService } from './tasks.service.js';
+
+const TASK_ID = 'task-01a20575-5554-7463-9141-8018d9736482';
+const NOW = new Date('2026-01-31T12:00:00Z');
+
+function aRow(changes: Partial<QueueTask> = {}): QueueTask {
+  return Object.assign(new QueueTask(), {
+    id: '7',
+    taskId: TASK_ID,
+    appName: 'demo-app',
+    workflowName: 'golden-path-deploy-app',
+    metadata: { user: 'admin', source: 'api', labels: { team: 'a' } },
+    status: 'completed',
+    attempt: 1,
+    result: null,
+    enqueuedAt: NOW,
+    ...changes,
+  });
+}
+
+/** A query builder that records what it was asked and finds the given rows. */
+function builderFinding(rows: QueueTask[]) {
+  const conditions: Record<string, unknown>[] = [];
+  const builder = { conditions, limit: jest.fn().mockReturnThis(), orderBy: jest.fn().mockReturnThis() };
+  const andWhere = (_: string, values: Record<string, unknown>) => {
+    conditions.push(values);
+    return whole;
+  };
+  const whole = Object.assign(builder, { andWhere, getMany: async () => rows });
+  return whole;
+}
+
+async function setup({ rows = [aRow()], exists = true }: { rows?: QueueTask[]; exists?: boolean } = {}) {
+  const builder = builderFinding(rows);
+  const tasks = {
+    createQueryBuilder: () => builder,
+    findOneBy: jest.fn(async () => (exists ? rows[0] : null)),
+    existsBy: async () => exists,
+  };
+  const steps = { find: jest.fn(async (): Promise<Partial<QueueTaskStep>[]> => []) };
+  const ledger = { find: jest.fn(async (): Promise<Partial<QueueTaskEvent>[]> => []) };
+  const logs = { find: jest.fn(async (): Promise<Partial<QueueTaskLog>[]> => []) };
+  const queue = { cancel: jest.fn(async () => 'cancelled'), retry: jest.fn(async () => undefined) };
+  const module = await Test.createTestingModule({
+    providers: [
+      TasksService,
+      { provide: getRepositoryToken(QueueTask), useValue: tasks },
+      { provide: getRepositoryToken(QueueTaskStep), useValue: steps },
+      { provide: getRepositoryToken(QueueTaskEvent), useValue: ledger },
+      { provide: getRepositoryToken(QueueTaskLog), useValue: logs },
+      { provide: QueueService, useValue: queue },
+    ],
+  }).compile();
+  return { service: module.get(TasksService), builder, tasks, steps, ledger, logs, queue };
+}
+
+const listQuery = (changes: Partial<ListQuery> = {}) => Object.assign(new ListQuery(), changes);
+const pageQuery = (changes: Partial<PageQuery> = {}) => Object.assign(new PageQuery(), changes);
+
+describe('TasksService', () => {
+  describe('list', () => {
+    it('asks for what each filter says and nothing else', async () => {
+      const { service, builder } = await setup();
+      await service.list(
+        listQuery({
+          status: 'failed',
+          app_name: 'shop',
+          workflow_name: 'golden-path-x',
+          since: '2026-01-01',
+          until: '2026-02-01',
+          cursor: encodeCursor('99'),
+        }),
+      );
+      expect(Object.assign({}, ...builder.conditions)).toEqual({
+        status: 'failed',
+        app: 'shop',
+        workflow: 'golden-path-x',
+        since: '2026-01-01',
+        until: '2026-02-01',
+        before: '99',
+      });
+    });
+
+    it('has a next page only where there is one more row than asked for', async () => {
+      const three = [aRow({ id: '3' }), aRow({ id: '2' }), aRow({ id: '1' })];
+      const { service, builder } = await setup({ rows: three });
+      const page = await service.list(listQuery({ limit: 2 }));
+      expect(builder.limit).toHaveBeenCalledWith(3);
+      expect(page.tasks).toHaveLength(2);
+      expect(page.next_cursor).toBe(encodeCursor('2'));
+      expect((await service.list(listQuery({ limit: 3 }))).next_cursor).toBeNull();
+    });
+
+    it('refuses a cursor that it did not give out', async () => {
+      const { service } = await setup();
+      await expect(service.list(listQuery({ cursor: 'bm9uc2Vuc2U' }))).rejects.toMatchObject({
+        code: 'invalid_parameter',
+        errors: [{ path: 'cursor' }],
+      });
+    });
+  });
+
+  describe('detail', () => {
+    it('shows labels apart from the rest of the metadata, and the steps', async () => {
+      const { service, steps } = await setup();
+      steps.find.mockResolvedValue([{ name: 'build', type: 'bash', status: 'completed', outputs: null }]);
+      const detail = await service.detail(TASK_ID);
+      expect(detail).toMatchObject({
+        task_id: TASK_ID,
+        labels: { team: 'a' },
+        metadata: { user: 'admin', source: 'api' },
+        outputs: {},
+        steps: [{ name: 'build', outputs: {} }],
+      });
+      expect(detail.metadata).not.toHaveProperty('labels');
+    });
+
+    it('knows no labels where none were given', async () => {
+      const { service } = await setup({ rows: [aRow({ metadata: {} })] });
+      expect((await service.detail(TASK_ID)).labels).toEqual({});
+    });
+
+    it('says which task there is not', async () => {
+      const { service } = await setup({ exists: false });
+      await expect(service.detail('task-x')).rejects.toMatchObject({ code: 'task_not_found', detail: expect.stringContaining('task-x') });
+    });
+  });
+
+  describe('events and logs', () => {
+    it('pages through the ledger', async () => {
+      const { service, ledger } = await setup();
+      ledger.find.mockResolvedValue([{ id: '4' }, { id: '5' }]);
+      const page = await service.events(TASK_ID, pageQuery({ limit: 1, cursor: encodeCursor('3') }));
+      expect(page).toMatchObject({ events: [{ id: '4' }], next_cursor: encodeCursor('4') });
+    });
+
+    it('reads the output to its end, whatever its number of chunks', async () => {
+      const { service, logs } = await setup();
+      const full = Array.from({ length: 64 }, (_, n) => ({ id: String(n + 1), chunk: Buffer.from(`${n} `) }));
+      logs.find.mockResolvedValueOnce(full).mockResolvedValueOnce([{ id: '65', chunk: Buffer.from('end') }]);
+      const read: Buffer[] = [];
+      for await (const chunk of await service.output(TASK_ID)) read.push(chunk);
+      expect(Buffer.concat(read).toString()).toMatch(/^0 1 .* 63 end$/);
+      expect(logs.find).toHaveBeenCalledTimes(2);
+    });
+
+    it('have none for a task that does not exist', async () => {
+      const { service } = await setup({ exists: false });
+      await expect(service.output(TASK_ID)).rejects.toMatchObject({ code: 'task_not_found' });
+      await expect(service.events(TASK_ID, pageQuery())).rejects.toMatchObject({ code: 'task_not_found' });
+    });
+  });
+
+  describe('verbs', () => {
+    it('signs a cancel with who and why', async () => {
+      const { service, queue } = await setup();
+      await service.cancel(TASK_ID, 'jane', 'request-1', 'wrong version');
+      await service.cancel(TASK_ID, 'jane', 'request-2');
+      const by = (requestId: string) => ({ actor: 'jane', requestId });
+      expect(queue.cancel).toHaveBeenCalledWith(TASK_ID, by('request-1'), 'cancelled by jane: wrong version');
+      expect(queue.cancel).toHaveBeenCalledWith(TASK_ID, by('request-2'), 'cancelled by jane');
+    });
+
+    it.each([
+      [new TaskNotFoundError(TASK_ID), 'task_not_found'],
+      [new TaskStateError(TASK_ID, 'running', 'the task is running'), 'illegal_transition'],
+    ])('turns the queue´s %p into a problem', async (error, code) => {
+      const { service, queue } = await setup();
+      queue.retry.mockRejectedValue(error);
+      await expect(service.retry(TASK_ID, 'jane', 'r')).rejects.toMatchObject({ code });
+    });
+
+    it('lets other errors through', async () => {
+      const { service, queue } = await setup();
+      queue.cancel.mockRejectedValue(new Error('boom'));
+      await expect(service.cancel(TASK_ID, 'jane', 'r')).rejects.toThrow('boom');
+    });
+  });
+});

@@ -1,0 +1,81 @@
+import {
+  LeaseLostError,
+  type ClaimedTask,
+  type LogChunk,
+  type RunJournal,
+  type TaskRun,
+} from '../../src/queue/task-handler.js';
+
+/** A journal that remembers; `lost` makes every further write reject as if the lease were gone. */
+export class JournalDouble implements RunJournal {
+  readonly entries: string[] = [];
+  readonly log: LogChunk[] = [];
+  lost = false;
+  stored = 0;
+
+  async beginSteps(steps: readonly { name: string; type: string }[]): Promise<void> {
+    this.note(`begin ${steps.map((step) => step.name).join(',')}`);
+  }
+
+  async startStep(position: number): Promise<void> {
+    this.note(`start ${position}`);
+  }
+
+  async finishStep(position: number, end: { status: string; cause?: string }): Promise<void> {
+    this.note(`finish ${position} ${end.status}${end.cause ? ` ${end.cause}` : ''}`);
+  }
+
+  async skipRest(): Promise<void> {
+    this.note('skip rest');
+  }
+
+  async appendLog(chunks: readonly LogChunk[]): Promise<void> {
+    this.check();
+    this.log.push(...chunks);
+  }
+
+  async loggedBytes(): Promise<number> {
+    return this.stored;
+  }
+
+  text(stream?: LogChunk['stream']): string {
+    const chunks = this.log.filter((chunk) => stream === undefined || chunk.stream === stream);
+    return Buffer.concat(chunks.map((chunk) => chunk.chunk)).toString();
+  }
+
+  private note(entry: string): void {
+    this.check();
+    this.entries.push(entry);
+  }
+
+  private check(): void {
+    if (this.lost) throw new LeaseLostError('task');
+  }
+}
+
+export const TASK_ID = 'task-01a20575-5554-7463-9141-8018d9736482';
+
+/** A claimed task under a lease that lasts, with the journal to look at and the switch to abort it. */
+export function aRun(changes: Partial<ClaimedTask> = {}) {
+  const journal = new JournalDouble();
+  const controller = new AbortController();
+  const task: ClaimedTask = {
+    id: '1',
+    taskId: TASK_ID,
+    leaseToken: 'token',
+    attempt: 1,
+    failures: 0,
+    maxAttempts: 1,
+    appName: 'demo-app',
+    workflowName: 'golden-path-deploy-app',
+    workflowSpec: {},
+    metadata: {},
+    timeoutSeconds: null,
+    requestId: null,
+    queueTimeMs: 0,
+    ...changes,
+  };
+  const lease = { deadline: () => performance.now() + 60_000, onRenewed: () => () => undefined };
+  const run: TaskRun = { task, signal: controller.signal, lease, journal };
+  return { run, journal, abort: (reason: string) => controller.abort(reason) };
+}
