@@ -1,6 +1,7 @@
 import { Transform, Type } from 'class-transformer';
-import { IsIn, IsInt, IsISO8601, IsNumber, IsOptional, Matches, Max, Min } from 'class-validator';
+import { IsIn, IsInt, IsNumber, IsOptional, Matches, Max, Min } from 'class-validator';
 import { DURATION_EXAMPLES, parseDuration } from '../common/duration.js';
+import { IsTime } from '../common/http/is-time.js';
 import { checkQuery, invalidParameters } from '../common/http/query.pipe.js';
 import type { ProblemItem } from '../common/problem/problem.js';
 import { TASK_PRIORITIES, type TaskPriority } from '../queue/queue-options.js';
@@ -32,7 +33,7 @@ export class SubmissionQuery {
   start_within?: number;
 
   @IsOptional()
-  @IsISO8601({ strict: true }, { message: 'must be a time such as 2026-01-31T13:00:00Z' })
+  @IsTime()
   run_at?: string;
 
   @IsOptional()

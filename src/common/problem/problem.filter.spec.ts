@@ -1,7 +1,7 @@
 import { Body, Controller, Get, Logger, type LoggerService, Param, Post, Res } from '@nestjs/common';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from './problem.js';
 import { ProblemFilter } from './problem.filter.js';
 import { sendProblem } from './send-problem.js';
@@ -110,6 +110,22 @@ test('an answer is never sent twice', async () => {
   const stream = await app.inject('/stream');
   expect([stream.statusCode, stream.body]).toEqual([200, 'begun']);
   expect(logged.join()).toContain('in the middle');
+});
+
+test.each([
+  { sent: true, raw: { headersSent: false } },
+  { sent: false, raw: { headersSent: true } },
+])('nor touched again: %j', (state) => {
+  // A reply that answers every call with an error.
+  const reply = new Proxy(state, {
+    get: (target, key) => {
+      if (key in target) return target[key as keyof typeof target];
+      throw new Error(`${String(key)} was asked for`);
+    },
+  });
+  const request = { id: 'req-1', method: 'GET' } as FastifyRequest;
+  sendProblem(new Error('too late'), request, reply as unknown as FastifyReply);
+  expect(logged.join()).toContain('too late');
 });
 
 const yaml = { 'content-type': 'application/x-unknown' };

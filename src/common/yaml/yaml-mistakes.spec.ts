@@ -149,6 +149,15 @@ describe('limits', () => {
     );
   });
 
+  test.each(['[', '{', '- ', '? ', '{a: ', '[a, '])(
+    'depth without end: %j is refused where it goes too deep, not at its end',
+    (open) => {
+      const [first = ''] = mistakesIn(open.repeat(500_000 / open.length));
+      expect(first).toContain('nested more than 100 deep');
+      expect(Number(/^1:(\d+)/.exec(first)?.[1])).toBeLessThan(500);
+    },
+  );
+
   test('a bomb of aliases', () => {
     const lines = ['a0: &a0 [x,x,x,x,x,x,x,x,x,x]'];
     for (let i = 1; i < 9; i++)

@@ -1,5 +1,4 @@
 import { Problem, type ProblemItem } from '../../common/problem/problem.js';
-import { inOrder } from '../../common/yaml/document-errors.js';
 import { type DocumentPath, formatPath } from '../../common/yaml/document-path.js';
 import { LIMITS } from '../../common/yaml/limits.js';
 import type { ParsedDocument } from '../../common/yaml/parsed-document.js';
@@ -13,22 +12,26 @@ export interface DocumentIssue {
   readonly hint?: string;
 }
 
-/** More than these are not even located: finding the place of a hundred thousand would take longer than the parse. */
-const MAX_LOCATED = 1000;
+/** More than these are not counted, and not all of them looked at: nobody corrects them one by one. */
+export const MAX_COUNTED = 1000;
 
 /** One Problem for all issues, in the order of the lines. Its detail repeats the first: many clients show only that. */
 export function invalidDocument(document: ParsedDocument, issues: readonly DocumentIssue[]): Problem {
-  const errors = inOrder(issues.slice(0, MAX_LOCATED).map((issue) => toItem(document, issue))).slice(
-    0,
-    LIMITS.problems,
-  );
+  const errors = issues
+    .map((issue) => ({ issue, offset: document.offsetOf(issue.path, issue.part) }))
+    .sort((a, b) => a.offset - b.offset)
+    .slice(0, LIMITS.problems)
+    .map(({ issue }) => toItem(document, issue));
   const first = errors[0];
   const place = first?.line === undefined ? '' : `line ${first.line}: `;
-  const count = issues.length === 1 ? 'One error' : `${issues.length} errors`;
   const shown = errors.length < issues.length ? ` (the first ${errors.length} are listed)` : '';
-  return new Problem('invalid_document', `${count} in the document${shown}; ${place}${first?.message ?? ''}.`, {
-    errors,
-  });
+  const detail = `${countOf(issues.length)} in the document${shown}; ${place}${first?.message ?? ''}.`;
+  return new Problem('invalid_document', detail, { errors });
+}
+
+function countOf(count: number): string {
+  if (count === 1) return 'One error';
+  return count > MAX_COUNTED ? `More than ${MAX_COUNTED} errors` : `${count} errors`;
 }
 
 export function toItem(document: ParsedDocument, issue: DocumentIssue): ProblemItem {

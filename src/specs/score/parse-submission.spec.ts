@@ -92,8 +92,7 @@ test('a list of a thousand errors is cut, and says so', () => {
   const variables = Array.from({ length: 3000 }, (_, at) => `      V${at}: 1\n`).join('');
   const problem = refusal(DOCUMENT.replace('      PORT: "8080"\n', variables));
   expect(problem.errors).toHaveLength(100);
-  // Both containers use them.
-  expect(problem.detail).toMatch(/^6000 errors in the document \(the first 100 are listed\); line 9: /);
+  expect(problem.detail).toMatch(/^More than 1000 errors in the document \(the first 100 are listed\); line 9: /);
 });
 
 test.each([
@@ -185,6 +184,50 @@ const PIECES = [
   '%',
   '\0',
 ];
+
+/** Half a megabyte at most, of which nearly every value is an error. */
+function entries(count: number, entry: (at: number) => [string, unknown]): Record<string, unknown> {
+  return Object.fromEntries(Array.from({ length: count }, (_, at) => entry(at)));
+}
+
+const BASE = { apiVersion: 'score.dev/v1b1', metadata: { name: 'ab' }, containers: { ab: { image: 'x' } } };
+
+test.each<[string, unknown]>([
+  ['unknown keys', { ...BASE, ...entries(40_000, (at) => [`k${at}`, 1]) }],
+  ['keys that are nearly right', { ...BASE, ...entries(25_000, (at) => [`containerz${at}`, 1]) }],
+  ['long keys', { ...BASE, ...entries(1000, (at) => [`${'k'.repeat(500)}${at}`, 1]) }],
+  ['one endless key', { ...BASE, ['k'.repeat(500_000)]: 1 }],
+  ['an endless name of a container', { ...BASE, containers: { ['k'.repeat(500_000)]: 1 } }],
+  ['an endless text', { ...BASE, apiVersion: 'k'.repeat(500_000), metadata: { name: 'a-'.repeat(10) } }],
+  ['containers that are none', { ...BASE, containers: entries(30_000, (at) => [`A${at}`, {}]) }],
+  ['files that are none', { ...BASE, containers: { ab: { image: 'x', files: Array(90_000).fill(1) } } }],
+  [
+    'variables that are none',
+    { ...BASE, containers: { ab: { image: 'x', variables: entries(40_000, (at) => [`${at}`, 1]) } } },
+  ],
+  ['many workflows', { ...BASE, workflows: entries(40_000, (at) => [`w${at}`, 1]) }],
+  ['an endless name of a workflow', { ...BASE, workflows: { ['k'.repeat(500_000)]: null } }],
+  ['steps of unknown keys', { ...BASE, workflow: { steps: Array(1000).fill(entries(50, (at) => [`k${at}`, 1])) } }],
+  [
+    'one step of an endless environment',
+    { ...BASE, workflow: { steps: [{ env: entries(40_000, (at) => [`1${at}`, null]) }] } },
+  ],
+  [
+    'a step with endless names',
+    { ...BASE, workflow: { steps: [{ name: '-'.repeat(200_000), type: 'b'.repeat(200_000) }] } },
+  ],
+])('half a megabyte of errors: %s', (_, value) => {
+  const body = JSON.stringify(value);
+  for (const type of ['application/json', 'application/yaml']) {
+    const before = performance.now();
+    const problem = refusal(body, type);
+    // Measured at half a second at most; the bound only says that it does not hang.
+    expect(performance.now() - before).toBeLessThan(5000);
+    expect(problem.status).toBeLessThan(500);
+    expect(problem.errors.length).toBeLessThanOrEqual(100);
+    expect(JSON.stringify(problem.toBody('r')).length).toBeLessThan(100_000);
+  }
+});
 
 test('a large document: half a megabyte is validated in the time of a request', () => {
   let containers = '';

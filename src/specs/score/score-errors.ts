@@ -2,7 +2,7 @@ import type { ErrorObject } from 'ajv/dist/2020.js';
 import { didYouMean } from '../../common/did-you-mean.js';
 import { type DocumentPath, shorten } from '../../common/yaml/document-path.js';
 import type { ParsedDocument } from '../../common/yaml/parsed-document.js';
-import type { DocumentIssue } from './document-issue.js';
+import { type DocumentIssue, MAX_COUNTED } from './document-issue.js';
 import { describeType, describeValue, typeHint } from './plain-words.js';
 import { SCORE_API_VERSION } from './score-schema.js';
 
@@ -18,20 +18,23 @@ const MISSING_HINTS: Readonly<Record<string, string>> = {
   image: 'Add "image:" with the name of the image, or "image: ." if the platform fills it in.',
 };
 
-/** Says Ajv's errors in plain words: one an actual mistake, where Ajv has one a broken rule. */
+/** Says Ajv's errors in plain words: one for each mistake, where Ajv has one for each broken rule. */
 export function explainScoreErrors(errors: readonly ErrorObject[], document: ParsedDocument): DocumentIssue[] {
   const issues = new Map<string, DocumentIssue>();
   const misspelt = new Set<string>();
+  const missingKeys = new Set<string>();
   for (const error of errors) {
+    if (issues.size > MAX_COUNTED) break;
     if (isEcho(error)) continue;
     const path = pathOf(error, document.value);
     const issue = explain(error, path, document, misspelt);
     // Several rules can fail for one value: its length and its pattern, say. The first says enough.
     const key = JSON.stringify([issue.part ?? 'value', ...issue.path]);
     if (!issues.has(key)) issues.set(key, issue);
+    if (error.keyword === 'required') missingKeys.add(key);
   }
   // A misspelt key is one mistake, not an unknown key and a missing one.
-  for (const key of misspelt) issues.delete(key);
+  for (const key of misspelt) if (missingKeys.has(key)) issues.delete(key);
   return [...issues.values()];
 }
 
@@ -63,7 +66,7 @@ function explain(
 ): DocumentIssue {
   const schema = (error.parentSchema ?? {}) as Schema;
   const params = error.params as Record<string, unknown>;
-  const name = String(path.at(-1) ?? 'the document');
+  const name = shorten(String(path.at(-1) ?? 'the document'), 80);
   const { data } = error;
   if (error.propertyName !== undefined) {
     const message = `'${shorten(error.propertyName, 80)}' is not a valid name here`;

@@ -98,7 +98,7 @@ export class StepFields {
     const source = this.document.sourceOf([...this.path, ...path]);
     const key = String(path.at(-1));
     const message = `'${shorten(key, 80)}' must be ${expected}, but is ${describeValue(value, source)}`;
-    return this.wrong(path, message, typeHint(type, value, key, source));
+    return this.wrong(path, message, typeHint(type, value, shorten(key, 80), source));
   }
 
   private wrong(path: DocumentPath, message: string, hint?: string, part?: 'key'): undefined {

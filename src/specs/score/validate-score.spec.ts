@@ -156,6 +156,13 @@ test.each(mistakes)('%s', (_, text, ...errors) => {
   expect(found.map((error, at) => error.slice(0, errors[at]?.length ?? 0))).toEqual(errors);
 });
 
+test('a misspelt key does not hide what is wrong with the right one', () => {
+  expect(errorsIn(web('imgae: x').replace('nginx', '5'))).toEqual([
+    expect.stringContaining("unknown key 'imgae'"),
+    expect.stringContaining("'image' must be a text that is not empty, but is the number 5"),
+  ]);
+});
+
 test('a good document, and what is ours in it', () => {
   const text = `${GOOD}workflow: {steps: []}\nworkflows: 1\nenvironment: {type: dev}\nx-team: payments\nx-: 1\n`;
   const verdict = validateScore(parseDocument(text, 'yaml'));

@@ -28,10 +28,10 @@ export function readWorkflow(
   const path = choose(extensions, issues);
   if (path === undefined) return undefined;
   const workflow = path.reduce<unknown>((value, key) => (value as Record<string | number, unknown>)[key], extensions);
-  const name = String(path.at(-1));
+  const name = shorten(String(path.at(-1)), 80);
   if (!isMapping(workflow)) {
     const hint = Array.isArray(workflow) ? 'Put "steps:" before the list.' : typeHint('object', workflow, name);
-    issues.push(issue(path, `'${shorten(name, 80)}' must be a mapping, but is ${describeValue(workflow)}`, hint));
+    issues.push(issue(path, `'${name}' must be a mapping, but is ${describeValue(workflow)}`, hint));
     return undefined;
   }
   for (const key of Object.keys(workflow)) {
