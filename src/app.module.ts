@@ -6,6 +6,7 @@ import { ConfigModule } from './config/config.module.js';
 import { Settings } from './config/settings.js';
 import { VERSION } from './config/version.js';
 import { DatabaseModule } from './database/database.module.js';
+import { GoldenPathsModule } from './golden-paths/golden-paths.module.js';
 import { HealthModule } from './health/health.module.js';
 import { queueEntities } from './queue/entities.js';
 import { QueueModule } from './queue/queue.module.js';
@@ -48,7 +49,7 @@ export class AppModule {
           }),
         }),
         HealthModule,
-        ...(servesApi ? [SpecsModule, TasksModule] : []),
+        ...(servesApi ? [GoldenPathsModule, SpecsModule, TasksModule] : []),
       ],
       providers: [{ provide: APP_FILTER, useClass: ProblemFilter }],
     };

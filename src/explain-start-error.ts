@@ -1,8 +1,13 @@
 import { SettingsError } from './config/load-settings.js';
+import { CatalogueError } from './golden-paths/golden-path.js';
+
+/** With pg's own words where a connection ends before it begins, the ways in which a database is not there. */
+const UNREACHABLE = /^(ECONNREFUSED|ECONNRESET|ENOTFOUND|ETIMEDOUT|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/;
 
 /** One clear line, with the fix, for what keeps the service from starting. */
 export function explainStartError(error: unknown): string {
   if (error instanceof SettingsError) return `Turnpike cannot start: ${error.message.split('\n').join('\n  and ')}`;
+  if (error instanceof CatalogueError) return ['Turnpike cannot start:', ...error.lines].join('\n  ');
   const { code, message, address, port } = flatten(error);
   if (code === 'EADDRINUSE') {
     return `Turnpike cannot start: ${address}:${port} is in use. Stop what listens there, or set PORT to another port.`;
@@ -10,7 +15,7 @@ export function explainStartError(error: unknown): string {
   if (code === 'EADDRNOTAVAIL' || code === 'EACCES') {
     return `Turnpike cannot start: it cannot listen on ${address}:${port} (${code}). Set HOST and PORT to others.`;
   }
-  if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'ETIMEDOUT' || code === 'EAI_AGAIN') {
+  if (UNREACHABLE.test(code ?? '') || message.startsWith('Connection terminated')) {
     return `Turnpike cannot start: the database cannot be reached (${message}). Check DATABASE_URL, and that PostgreSQL runs.`;
   }
   if (code === '28P01' || code === '28000' || code === '3D000') {

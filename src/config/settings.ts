@@ -103,6 +103,11 @@ export class Settings {
   @Max(100000, { message: between(1, 100000) })
   MAX_STEPS = 1_000;
 
+  /** The catalogue; its workflow files stand below its folder. */
+  @IsString()
+  @MinLength(1, { message: 'must name a file' })
+  GOLDEN_PATHS_FILE = './goldenpaths.yaml';
+
   /** What a submission runs as when it names no golden path. */
   @Matches(/^[a-z0-9][a-z0-9-]{0,62}$/, { message: 'must be the name of a golden path: a-z, 0-9 and "-"' })
   DEFAULT_GOLDEN_PATH = 'deploy-app';

@@ -15,3 +15,15 @@ workflow:
           sleep 5
           echo "Complete!"
 `;
+
+export const EXAMPLE_EXECUTION = {
+  app_name: 'demo-app',
+  parameters: {},
+  spec: {
+    apiVersion: 'score.dev/v1b1',
+    metadata: { name: 'demo-app' },
+    containers: { web: { image: 'nginx:latest', variables: { GREETING: 'hello' } } },
+    service: { ports: { http: { port: 80 } } },
+    resources: { db: { type: 'postgres' } },
+  },
+};

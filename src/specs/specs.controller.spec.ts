@@ -4,7 +4,8 @@ import { SpecsController } from './specs.controller.js';
 import { SpecsService } from './specs.service.js';
 
 async function setup() {
-  const service = { submit: jest.fn(async () => ({ task_id: 'task-1' })) };
+  const accepted = async () => ({ task_id: 'task-1' });
+  const service = { submit: jest.fn(accepted), execute: jest.fn(accepted) };
   const module = await Test.createTestingModule({
     controllers: [SpecsController],
     providers: [{ provide: SpecsService, useValue: service }],
@@ -15,7 +16,11 @@ async function setup() {
     module.get(SpecsController).submit(Buffer.from('x'), query, { name: 'jane' }, request, {
       header,
     } as unknown as FastifyReply);
-  return { submit, service, header };
+  const execute = () =>
+    module.get(SpecsController).execute('deploy-app', undefined, {}, { name: 'jane' }, request, {
+      header,
+    } as unknown as FastifyReply);
+  return { submit, execute, service, header };
 }
 
 describe('SpecsController', () => {
@@ -30,6 +35,13 @@ describe('SpecsController', () => {
       user: 'jane',
       requestId: 'request-1',
     });
+  });
+
+  it('delegates a golden path by its name', async () => {
+    const { execute, service, header } = await setup();
+    await execute();
+    expect(service.execute).toHaveBeenCalledWith('deploy-app', expect.objectContaining({ user: 'jane' }));
+    expect(header).toHaveBeenCalledWith('Location', '/api/tasks/task-1');
   });
 
   it('refuses a wrong parameter before anything is read', async () => {

@@ -1,7 +1,8 @@
 import { Module } from '@nestjs/common';
+import { GoldenPathsModule } from '../golden-paths/golden-paths.module.js';
 import { WorkflowsModule } from '../workflows/workflows.module.js';
 import { SpecsController } from './specs.controller.js';
 import { SpecsService } from './specs.service.js';
 
-@Module({ imports: [WorkflowsModule], controllers: [SpecsController], providers: [SpecsService] })
+@Module({ imports: [WorkflowsModule, GoldenPathsModule], controllers: [SpecsController], providers: [SpecsService] })
 export class SpecsModule {}

@@ -1,22 +1,34 @@
 import { Test } from '@nestjs/testing';
 import { Settings } from '../config/settings.js';
+import { GoldenPathsService } from '../golden-paths/golden-paths.service.js';
 import { InvalidTaskError } from '../queue/new-task.js';
 import { QueueDrainingError, QueueService } from '../queue/queue.service.js';
+import type { StepRules } from '../workflows/reading/read-workflow.js';
 import { StepRegistry } from '../workflows/step-registry.js';
 import { EXAMPLE_SUBMISSION } from './example-submission.js';
 import { SpecsService } from './specs.service.js';
 import { SubmissionQuery } from './submission-query.js';
 
+type Prepared = ReturnType<GoldenPathsService['prepare']>;
+
+const OWN_STEP = { name: 'own', type: 'bash', env: {}, config: {} };
+const SCORE = { apiVersion: 'score.dev/v1b1', metadata: { name: 'shop' }, containers: { web: { image: 'x' } } };
 const TASK_ID = 'task-01a20575-5554-7463-9141-8018d9736482';
 
 async function setup() {
   const queue = { enqueue: jest.fn(async (_task: Record<string, unknown>) => ({ taskId: TASK_ID })) };
   const validate = jest.fn(() => [] as { path: string[]; message: string }[]);
+  const rules: StepRules = { stepTypes: ['bash'], validateStep: () => validate, maxSteps: 10 };
+  const goldenPaths = {
+    get: (name: string) => ({ name }),
+    prepare: jest.fn((): Prepared => ({ steps: [OWN_STEP], parameters: { replicas: '2' }, problems: [] })),
+  };
   const module = await Test.createTestingModule({
     providers: [
       SpecsService,
       { provide: QueueService, useValue: queue },
-      { provide: StepRegistry, useValue: { types: ['bash'], get: () => ({ validate }) } },
+      { provide: GoldenPathsService, useValue: goldenPaths },
+      { provide: StepRegistry, useValue: { rules: () => rules } },
       { provide: Settings, useValue: new Settings() },
     ],
   }).compile();
@@ -28,7 +40,15 @@ async function setup() {
       user: 'jane',
       requestId: 'request-1',
     });
-  return { submit, queue, validate };
+  const execute = (body: unknown, query: Partial<SubmissionQuery> = {}) =>
+    module.get(SpecsService).execute('db-lifecycle', {
+      body: Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)),
+      contentType: typeof body === 'string' ? 'application/yaml' : 'application/json',
+      query: Object.assign(new SubmissionQuery(), query),
+      user: 'jane',
+      requestId: 'request-1',
+    });
+  return { submit, execute, queue, validate, goldenPaths };
 }
 
 describe('SpecsService', () => {
@@ -94,10 +114,86 @@ describe('SpecsService', () => {
     expect(queue.enqueue).not.toHaveBeenCalled();
   });
 
-  it('says that a document without steps has none', async () => {
-    const { submit } = await setup();
+  it('runs the golden path´s own steps where the document has none', async () => {
+    const { submit, queue, goldenPaths } = await setup();
     const body = EXAMPLE_SUBMISSION.slice(0, EXAMPLE_SUBMISSION.indexOf('workflow:'));
-    await expect(submit({ body })).rejects.toMatchObject({ code: 'invalid_document', errors: [{ path: 'workflow' }] });
+    await submit({ body, query: { parameters: { replicas: '2' } } });
+    const document = { metadata: { name: 'demo-app' }, environment: {} };
+    expect(goldenPaths.prepare).toHaveBeenCalledWith({ name: 'deploy-app' }, { replicas: '2' }, document, 'param.');
+    expect(queue.enqueue.mock.calls[0]![0]).toMatchObject({
+      workflowSpec: { workflow: { steps: [OWN_STEP] }, parameters: { replicas: '2' } },
+    });
+  });
+
+  it('fills in what the env of a step in the document refers to', async () => {
+    const { submit, queue } = await setup();
+    const env = 'env: {APP: "${metadata.name}", N: "${parameters.replicas}", SHELL_OWN: "${HOME}"}';
+    await submit({ body: EXAMPLE_SUBMISSION.replace('      config:', `      ${env}\n      config:`) });
+    expect(queue.enqueue.mock.calls[0]![0]).toMatchObject({
+      workflowSpec: { workflow: { steps: [{ env: { APP: 'demo-app', N: '2', SHELL_OWN: '${HOME}' } }] } },
+    });
+    const wrong = EXAMPLE_SUBMISSION.replace('      config:', '      env: {X: "${build.version}"}\n      config:');
+    await expect(submit({ body: wrong })).rejects.toMatchObject({
+      code: 'invalid_parameter',
+      errors: [{ path: 'workflow.steps[0].env.X', message: "'${build.version}' refers to nothing" }],
+    });
+  });
+
+  it('tells the problems of parameters', async () => {
+    const { submit, queue, goldenPaths } = await setup();
+    const problem = { path: 'param.replicas', message: 'must be a whole number' };
+    goldenPaths.prepare.mockReturnValue({ steps: [], parameters: {}, problems: [problem] });
+    await expect(submit()).rejects.toMatchObject({ code: 'invalid_parameter', errors: [problem] });
+    expect(queue.enqueue).not.toHaveBeenCalled();
+  });
+
+  describe('execute', () => {
+    it('takes no more than a name and parameters', async () => {
+      const { execute, queue, goldenPaths } = await setup();
+      const body = { app_name: 'shop', parameters: { operation: 'backup' }, labels: { team: 'a' } };
+      expect(await execute(body)).toMatchObject({ application: 'shop', golden_path: 'db-lifecycle' });
+      expect(goldenPaths.prepare.mock.calls[0]).toEqual([
+        { name: 'db-lifecycle' },
+        { operation: 'backup' },
+        { metadata: { name: 'shop' }, environment: {} },
+        'parameters.',
+      ]);
+      expect(queue.enqueue.mock.calls[0]![0]).toMatchObject({ appName: 'shop', metadata: { labels: { team: 'a' } } });
+    });
+
+    it('takes a Score document, alone or beside parameters', async () => {
+      const { execute } = await setup();
+      expect(await execute(EXAMPLE_SUBMISSION)).toMatchObject({ application: 'demo-app' });
+      expect(await execute(SCORE)).toMatchObject({ application: 'shop' });
+      expect(await execute({ spec: SCORE })).toMatchObject({ application: 'shop' });
+      expect(await execute({ spec: SCORE, app_name: 'other' })).toMatchObject({ application: 'other' });
+    });
+
+    it.each<[unknown, string]>([
+      [{}, 'app_name'],
+      [{ app_name: 'Shop' }, 'app_name'],
+      [{ app_name: 'shop', parameters: [] }, 'parameters'],
+      [{ app_name: 'shop', labels: 'x' }, 'labels'],
+      [{ app_name: 'shop', labels: { '-': 'x' } }, 'label.-'],
+      [{ app_name: 'shop', parametres: {} }, 'parametres'],
+      [{ spec: { ...SCORE, containers: {} } }, 'spec.containers'],
+      [{ spec: 5 }, 'spec'],
+    ])('refuses %j', async (body, path) => {
+      const { execute, queue } = await setup();
+      await expect(execute(body)).rejects.toMatchObject({
+        code: 'invalid_document',
+        errors: expect.arrayContaining([expect.objectContaining({ path })]),
+      });
+      expect(queue.enqueue).not.toHaveBeenCalled();
+    });
+
+    it('refuses two answers to one question', async () => {
+      const { execute } = await setup();
+      const twice = execute({ app_name: 'shop', parameters: { a: '1' } }, { parameters: { a: '2' } });
+      await expect(twice).rejects.toMatchObject({ errors: [{ path: 'param.a' }] });
+      const other = execute({ app_name: 'shop' }, { golden_path: 'deploy-app' });
+      await expect(other).rejects.toMatchObject({ errors: [{ path: 'golden_path' }] });
+    });
   });
 
   it.each([

@@ -1,12 +1,17 @@
 import { Injectable } from '@nestjs/common';
-import { Problem } from '../common/problem/problem.js';
+import { Problem, type ProblemItem } from '../common/problem/problem.js';
 import { Settings } from '../config/settings.js';
+import type { GoldenPath } from '../golden-paths/golden-path.js';
+import { GoldenPathsService } from '../golden-paths/golden-paths.service.js';
 import { InvalidTaskError } from '../queue/new-task.js';
 import { QueueDrainingError, QueueService } from '../queue/queue.service.js';
+import { resolveEnv } from '../workflows/reading/references.js';
 import { StepRegistry } from '../workflows/step-registry.js';
+import type { StepDefinition } from '../workflows/step-runner.js';
 import type { WorkflowSpec } from '../workflows/workflow.js';
-import { parseSubmission, type Submission } from './score/parse-submission.js';
-import type { SubmissionQuery } from './submission-query.js';
+import { readExecution, type Execution } from './execute-body.js';
+import { parseSubmission } from './score/parse-submission.js';
+import { PARAMETER, type SubmissionQuery } from './submission-query.js';
 import type { SubmissionAccepted } from './submission.dto.js';
 
 /** A submission as it came over HTTP. */
@@ -18,29 +23,59 @@ export interface SubmissionRequest {
   readonly requestId: string;
 }
 
-/** Turns a Score document into a task. */
+interface Plan {
+  readonly steps: StepDefinition[];
+  readonly parameters: Record<string, string>;
+}
+
+/** Turns a Score document, or the request for a golden path, into a task. */
 @Injectable()
 export class SpecsService {
   constructor(
     private readonly queue: QueueService,
-    private readonly steps: StepRegistry,
+    private readonly goldenPaths: GoldenPathsService,
+    private readonly registry: StepRegistry,
     private readonly settings: Settings,
   ) {}
 
   /** Answers when the task is committed; throws a Problem, and stores nothing, where anything is wrong. */
   async submit(request: SubmissionRequest): Promise<SubmissionAccepted> {
-    const submission = parseSubmission(request.body ?? Buffer.alloc(0), request.contentType, {
-      stepTypes: this.steps.types,
-      validateStep: (type) => (step) => this.steps.get(type)!.validate(step),
-      maxSteps: this.settings.MAX_STEPS,
-    });
-    const goldenPath = request.query.golden_path ?? this.settings.DEFAULT_GOLDEN_PATH;
-    const workflowName = `golden-path-${goldenPath}`;
-    const taskId = await this.enqueue(request, submission, goldenPath, workflowName);
+    const path = this.goldenPaths.get(request.query.golden_path ?? this.settings.DEFAULT_GOLDEN_PATH);
+    const submission = parseSubmission(request.body ?? Buffer.alloc(0), request.contentType, this.rules());
+    return this.accept(request, path, { ...submission, parameters: {}, labels: {} });
+  }
+
+  /** The same for a golden path named in the address; the body may be no more than its parameters. */
+  async execute(name: string, request: SubmissionRequest): Promise<SubmissionAccepted> {
+    const path = this.goldenPaths.get(name);
+    const { golden_path: other } = request.query;
+    if (other !== undefined && other !== name) {
+      const message = `'golden_path' is '${other}', but the address names '${name}'`;
+      throw new Problem('invalid_parameter', message, { errors: [{ path: 'golden_path', message }] });
+    }
+    return this.accept(
+      request,
+      path,
+      readExecution(request.body ?? Buffer.alloc(0), request.contentType, this.rules()),
+    );
+  }
+
+  private rules() {
+    return this.registry.rules(this.settings.MAX_STEPS);
+  }
+
+  private async accept(
+    request: SubmissionRequest,
+    path: GoldenPath,
+    execution: Execution,
+  ): Promise<SubmissionAccepted> {
+    const plan = this.plan(path, execution, request.query.parameters);
+    const workflowName = `golden-path-${path.name}`;
+    const taskId = await this.enqueue(request, path.name, workflowName, execution, plan);
     return {
-      message: `Golden path '${goldenPath}' enqueued successfully`,
-      application: submission.appName,
-      golden_path: goldenPath,
+      message: `Golden path '${path.name}' enqueued successfully`,
+      application: execution.appName,
+      golden_path: path.name,
       workflow_name: workflowName,
       task_id: taskId,
       status: 'enqueued',
@@ -48,20 +83,56 @@ export class SpecsService {
     };
   }
 
+  /** Steps in the document replace the golden path's own; parameters are the path's, and checked either way. */
+  private plan(path: GoldenPath, execution: Execution, fromQuery: Readonly<Record<string, unknown>>): Plan {
+    const document = {
+      metadata: { ...execution.score.metadata, name: execution.appName },
+      environment: execution.environment,
+    };
+    const twice = Object.keys(fromQuery).filter((name) => Object.hasOwn(execution.parameters, name));
+    const given = { ...fromQuery, ...execution.parameters };
+    const prefix = Object.keys(execution.parameters).length > 0 ? 'parameters.' : PARAMETER;
+    const prepared = this.goldenPaths.prepare(path, given, document, prefix);
+    const problems: ProblemItem[] = [
+      ...twice.map((name) => ({
+        path: PARAMETER + name,
+        message: `parameter '${name}' is given in the address and in the body`,
+      })),
+      ...(execution.steps
+        ? prepared.problems.filter((problem) => problem.path?.startsWith(prefix))
+        : prepared.problems),
+    ];
+    const steps = execution.steps?.map((step, index) => {
+      const { env, missing } = resolveEnv(step.env, { ...document, parameters: prepared.parameters });
+      for (const { variable, reference } of missing) {
+        const at = `workflow.steps[${index}].env.${variable}`;
+        const hint =
+          'Known: ${metadata.…}, ${parameters.…} and ${environment.…} with what the document and the golden path have.';
+        problems.push({ path: at, message: `'\${${reference}}' refers to nothing`, hint });
+      }
+      return { ...step, env };
+    });
+    if (problems.length > 0) {
+      const detail = problems.length === 1 ? problems[0]!.message : `${problems.length} errors: see errors[]`;
+      throw new Problem('invalid_parameter', detail, { errors: problems });
+    }
+    return { steps: steps ?? prepared.steps, parameters: prepared.parameters };
+  }
+
   private async enqueue(
     { query, user, requestId }: SubmissionRequest,
-    { appName, score, environment, steps }: Submission,
     goldenPath: string,
     workflowName: string,
+    { appName, score, environment, labels }: Execution,
+    { steps, parameters }: Plan,
   ): Promise<string> {
-    if (!steps) throw noSteps();
-    const workflowSpec: WorkflowSpec = { workflow: { steps }, score: { ...score }, environment };
+    const workflowSpec: WorkflowSpec = { workflow: { steps }, score: { ...score }, environment, parameters };
     try {
       const { taskId } = await this.queue.enqueue({
         appName,
         workflowName,
         workflowSpec,
-        metadata: { user, source: 'api', golden_path: goldenPath, labels: query.labels },
+        metadata: { user, source: 'api', golden_path: goldenPath, labels: { ...labels, ...query.labels } },
         priority: query.priority,
         startWithinSeconds: query.start_within,
         runAt: query.run_at === undefined ? undefined : new Date(query.run_at),
@@ -74,15 +145,10 @@ export class SpecsService {
       return taskId;
     } catch (error) {
       if (error instanceof InvalidTaskError) throw new Problem('invalid_document', error.message);
-      if (error instanceof QueueDrainingError)
+      if (error instanceof QueueDrainingError) {
         throw new Problem('draining', error.message, { headers: { 'Retry-After': '5' } });
+      }
       throw error;
     }
   }
-}
-
-function noSteps(): Problem {
-  const message = 'the document has no workflow';
-  const hint = 'Add "workflow: {steps: [...]}" with at least one step.';
-  return new Problem('invalid_document', message, { errors: [{ path: 'workflow', message, hint }] });
 }

@@ -57,28 +57,34 @@ export class SubmissionQuery {
   timeout?: number;
 
   labels: Record<string, string> = {};
+
+  /** As given; the golden path's definitions check them. */
+  parameters: Record<string, unknown> = {};
 }
 
 const PARAMETERS = ['golden_path', 'priority', 'start_within', 'run_at', 'delay', 'max_attempts', 'timeout'];
 const LABEL = 'label.';
+export const PARAMETER = 'param.';
 const LABEL_NAME = /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;
 const MAX_LABELS = 32;
 const MAX_LABEL_VALUE = 255;
 
-/** Checks a submission's query, `label.<name>=<value>` included; one 422 names all that is wrong. */
+/** Checks a submission's query, `label.<name>` and `param.<name>` included; one 422 names all that is wrong. */
 export function readSubmissionQuery(query: Readonly<Record<string, unknown>>): SubmissionQuery {
-  const plain = Object.entries(query).filter(([name]) => !name.startsWith(LABEL));
+  const plain = Object.entries(query).filter(([name]) => !name.startsWith(LABEL) && !name.startsWith(PARAMETER));
   const labelled = Object.entries(query).filter(([name]) => name.startsWith(LABEL));
+  const parameters = Object.entries(query).filter(([name]) => name.startsWith(PARAMETER));
   const { value, errors } = checkQuery(SubmissionQuery, PARAMETERS, Object.fromEntries(plain));
   if (value.run_at !== undefined && value.delay !== undefined) {
     errors.push({ path: 'delay', message: `'run_at' and 'delay' are both given`, hint: 'Give one of them.' });
   }
   value.labels = readLabels(labelled, errors);
+  value.parameters = Object.fromEntries(parameters.map(([name, given]) => [name.slice(PARAMETER.length), given]));
   if (errors.length > 0) throw invalidParameters(errors);
   return value;
 }
 
-function readLabels(given: [string, unknown][], errors: ProblemItem[]): Record<string, string> {
+export function readLabels(given: [string, unknown][], errors: ProblemItem[]): Record<string, string> {
   if (given.length > MAX_LABELS) errors.push({ path: 'label', message: `more than ${MAX_LABELS} labels are given` });
   const labels: Record<string, string> = {};
   for (const [parameter, value] of given) {

@@ -1,5 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
+import type { StepRules } from './reading/read-workflow.js';
 import type { StepRunner } from './step-runner.js';
 import { StepType } from './step-type.decorator.js';
 
@@ -26,6 +27,15 @@ export class StepRegistry implements OnModuleInit {
 
   get types(): string[] {
     return [...this.runners.keys()].sort();
+  }
+
+  /** How the steps of a document are checked. */
+  rules(maxSteps: number): StepRules {
+    return {
+      stepTypes: this.types,
+      validateStep: (type) => (step) => this.runners.get(type)!.validate(step),
+      maxSteps,
+    };
   }
 
   /** The runner of a type that the registry lists. */

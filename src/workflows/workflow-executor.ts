@@ -3,7 +3,8 @@ import { LeaseLostError, TaskHandler, type TaskOutcome, type TaskRun } from '../
 import { LogWriter } from './log-writer.js';
 import { StepRegistry } from './step-registry.js';
 import type { StepDefinition, StepResult } from './step-runner.js';
-import { workflowOf } from './workflow.js';
+import { scoreFiles } from './score-files.js';
+import { scoreOf, workflowOf } from './workflow.js';
 import { Workspaces, type Workspace } from './workspaces.js';
 
 export const LOG_LIMIT_BYTES = Symbol('LOG_LIMIT_BYTES');
@@ -29,6 +30,7 @@ export class WorkflowExecutor extends TaskHandler {
     const workspace = await this.workspaces.create(task.taskId, task.attempt);
     try {
       const { steps } = workflowOf(task.workflowSpec);
+      await this.workspaces.provide(workspace, scoreFiles(scoreOf(task.workflowSpec)));
       await journal.beginSteps(steps);
       const log = new LogWriter(journal, this.logLimitBytes, task.attempt > 1 ? await journal.loggedBytes() : 0);
       for (const [position, step] of steps.entries()) {

@@ -9,6 +9,8 @@ export interface Workflow {
 export interface WorkflowSpec extends Record<string, unknown> {
   readonly workflow: Workflow;
   readonly score: Record<string, unknown>;
+  readonly environment: Readonly<Record<string, unknown>>;
+  readonly parameters: Readonly<Record<string, string>>;
 }
 
 /** Throws where the stored document is none of ours: rows can be written by hand. */
@@ -18,6 +20,11 @@ export function workflowOf(spec: Record<string, unknown>): Workflow {
     throw new Error('workflow_spec holds no workflow.steps that this version can read');
   }
   return { steps: steps as StepDefinition[] };
+}
+
+/** The Score document a task came with; empty where it had none. */
+export function scoreOf(spec: Record<string, unknown>): Record<string, unknown> {
+  return isObject(spec.score) ? (spec.score as Record<string, unknown>) : {};
 }
 
 function isStep(step: unknown): boolean {

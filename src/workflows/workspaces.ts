@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Inject, Injectable } from '@nestjs/common';
 
@@ -24,6 +24,11 @@ export class Workspaces {
     await mkdir(created.workspace, { recursive: true, mode: 0o700 });
     await mkdir(created.runDir, { recursive: true, mode: 0o700 });
     return created;
+  }
+
+  /** Puts files into the steps' working directory; the names are the service's own. */
+  async provide({ workspace }: Workspace, files: Readonly<Record<string, string>>): Promise<void> {
+    await Promise.all(Object.entries(files).map(([name, text]) => writeFile(join(workspace, name), text)));
   }
 
   async remove(taskId: string, attempt: number): Promise<void> {

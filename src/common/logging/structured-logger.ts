@@ -5,6 +5,9 @@ import { build as pretty } from 'pino-pretty';
 /** What Nest says while it wires modules and routes: for those who debug that. */
 const WIRING = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
 
+/** What Nest logs of an error that keeps the service from starting, and then throws: main.ts tells it in one line. */
+const TOLD_LATER = new Set(['ExceptionHandler', 'TypeOrmModule', 'NestApplication']);
+
 /**
  * Nest's logger on pino: one object a line as JSON, or readable lines. `logger.log({msg, task_id, …})` gives structured
  * fields, `logger.log('text')` a plain message; the context Nest appends becomes `context`.
@@ -25,7 +28,7 @@ export class StructuredLogger implements LoggerService {
   }
 
   error(message: unknown, ...rest: unknown[]): void {
-    this.write('error', message, rest);
+    this.write(TOLD_LATER.has(String(rest.at(-1))) ? 'debug' : 'error', message, rest);
   }
 
   warn(message: unknown, ...rest: unknown[]): void {

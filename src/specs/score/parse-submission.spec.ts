@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { Problem } from '../../common/problem/problem.js';
 import { parseSubmission, type Submission } from './parse-submission.js';
-import type { StepRules } from './workflow-steps.js';
+import type { StepRules } from '../../workflows/reading/read-workflow.js';
 
 const RULES: StepRules = { stepTypes: ['bash', 'noop'], validateStep: () => () => [], maxSteps: 1000 };
 

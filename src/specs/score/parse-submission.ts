@@ -1,10 +1,10 @@
 import { documentKindOf } from '../../common/yaml/media-type.js';
 import { parseDocument } from '../../common/yaml/parse-document.js';
 import type { StepDefinition } from '../../workflows/step-runner.js';
-import { type DocumentIssue, invalidDocument } from './document-issue.js';
-import { describeValue } from './plain-words.js';
+import { type DocumentIssue, invalidDocument } from '../../common/yaml/document-issue.js';
+import { describeValue } from '../../common/yaml/plain-words.js';
 import { type ScoreDocument, validateScore } from './validate-score.js';
-import { readWorkflow, type StepRules } from './workflow-steps.js';
+import { readWorkflow, type StepRules } from '../../workflows/reading/read-workflow.js';
 
 export interface Submission {
   /** `metadata.name`. */

@@ -2,8 +2,8 @@ import type { ErrorObject } from 'ajv/dist/2020.js';
 import { didYouMean } from '../../common/did-you-mean.js';
 import { type DocumentPath, shorten } from '../../common/yaml/document-path.js';
 import type { ParsedDocument } from '../../common/yaml/parsed-document.js';
-import { type DocumentIssue, MAX_COUNTED } from './document-issue.js';
-import { describeType, describeValue, typeHint } from './plain-words.js';
+import { type DocumentIssue, MAX_COUNTED } from '../../common/yaml/document-issue.js';
+import { describeType, describeValue, typeHint } from '../../common/yaml/plain-words.js';
 import { SCORE_API_VERSION } from './score-schema.js';
 
 /** Keys of the document's root that are ours, not Score's. */

@@ -1,5 +1,5 @@
 import { parseDocument } from '../../common/yaml/parse-document.js';
-import { toItem } from './document-issue.js';
+import { toItem } from '../../common/yaml/document-issue.js';
 import { validateScore } from './validate-score.js';
 
 const GOOD = `apiVersion: score.dev/v1b1

@@ -1,7 +1,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { ParsedDocument } from '../../common/yaml/parsed-document.js';
-import type { DocumentIssue } from './document-issue.js';
-import { describeValue } from './plain-words.js';
+import type { DocumentIssue } from '../../common/yaml/document-issue.js';
+import { describeValue } from '../../common/yaml/plain-words.js';
 import { EXTENSION_KEYS, explainScoreErrors } from './score-errors.js';
 import { SCORE_SCHEMA } from './score-schema.js';
 

@@ -112,15 +112,10 @@ describe('runWatched', () => {
     });
 
     it('has the three standard descriptors and no other', async () => {
-      const { end, stdout } = run('echo /proc/$$/fd/*');
+      const { end, stdout } = run('ls /proc/$$/fd');
       await end;
       // 255 is where bash itself has its script, close-on-exec.
-      expect(
-        stdout()
-          .trim()
-          .split(' ')
-          .map((path) => path.replace(/.*\//, '')),
-      ).toEqual(['0', '1', '2', '255']);
+      expect(stdout().trim().split('\n')).toEqual(['0', '1', '2', '255']);
     });
 
     it('keeps binary output intact', async () => {
@@ -203,19 +198,7 @@ describe('runWatched', () => {
         'fd',
         'control',
       ];
-      const special = [
-        'IFS',
-        'TMOUT',
-        'CDPATH',
-        'LD_X',
-        'LC_ALL',
-        'LANG',
-        'PS4',
-        'OPTIND',
-        'REPLY',
-        'PROMPT_COMMAND',
-        'HOME',
-      ];
+      const special = ['IFS', 'TMOUT', 'CDPATH', 'LD_X', 'LC_ALL', 'LANG', 'OPTIND', 'REPLY', 'PROMPT_COMMAND', 'HOME'];
       const env: Record<string, string> = { PATH: '/usr/bin:/bin', 'with.dot': 'x', '-i': 'x', BASH_ENV: '/dev/null' };
       for (const name of names) env[name] = `value of ${name}`;
       for (const name of special) env[name] = '1';
@@ -422,7 +405,7 @@ describe('runWatched', () => {
       service.kill('SIGKILL');
       await expectGone(pids);
       await expectGone([host]);
-      expect(existsSync(temporary) && readdirSync(temporary)).toEqual([]);
+      await until('removal of the pipes', () => !readdirSync(temporary).some((name) => name.startsWith('turnpike-')));
     });
 
     it('need not run for its steps to end with their lease', async () => {

@@ -4,7 +4,7 @@ import { constants as osConstants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AbortReason, RunLease } from '../../queue/task-handler.js';
 import { OutputPump } from './output-pump.js';
-import { discardSlot, type Slot, SlotEnds } from './slot.js';
+import { type Slot, SlotEnds } from './slot.js';
 import { type WatcherHost, watcherHost } from './watcher-host.js';
 
 /** The variable that marks a script's processes, so that those which leave its process group are found. */
@@ -71,8 +71,7 @@ export async function runWatched(script: WatchedScript): Promise<WatchedEnd> {
     reusable = process.leftNothing;
     return end;
   } finally {
-    if (reusable && host.running) host.giveBack(slot);
-    else await discardSlot(slot);
+    await host.giveBack(slot, reusable);
   }
 }
 
@@ -117,9 +116,9 @@ class WatchedProcess {
     const onAbort = () => this.onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
     const stopRenewing = lease.onRenewed(() => this.sendTimeLeft('renew'));
+    this.start();
     const hostHere = this.host.onExit(() => this.failStart('the process that starts scripts has ended'));
     try {
-      this.start();
       if (timeoutMs !== undefined) this.endAt(performance.now() + timeoutMs);
       for (const pump of this.pumps) pump.done.catch(() => this.kill());
       await this.watcherEnded;

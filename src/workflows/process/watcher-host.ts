@@ -21,6 +21,7 @@ const WATCHER = fileURLToPath(new URL('./watcher.sh', import.meta.url));
  */
 export class WatcherHost {
   private readonly idle: Slot[] = [];
+  private taken = 0;
 
   private constructor(
     private readonly child: ChildProcess,
@@ -30,7 +31,6 @@ export class WatcherHost {
   static async start(): Promise<WatcherHost> {
     const bash = findBash();
     const directory = await mkdtemp(join(tmpdir(), 'turnpike-'));
-    const remove = () => rmSync(directory, { recursive: true, force: true });
     const child = spawn(bash, ['--norc', '--noprofile', '-c', '. "$0"', WATCHER, directory], {
       cwd: '/',
       env: {},
@@ -41,11 +41,9 @@ export class WatcherHost {
     try {
       await once(child, 'spawn');
     } catch (error) {
-      remove();
+      rmSync(directory, { recursive: true, force: true });
       throw error;
     }
-    // Its last act, unless it was killed.
-    child.once('exit', remove);
     // A failed kill, or a line to a host that has just ended: where it matters, `onExit` tells.
     child.on('error', () => {});
     const requests = child.stdio[3] as Socket;
@@ -53,31 +51,48 @@ export class WatcherHost {
     // Alone it must not keep the service running.
     child.unref();
     requests.unref();
-    return new WatcherHost(child, directory);
+    const host = new WatcherHost(child, directory);
+    child.once('exit', () => host.cleanUp());
+    return host;
   }
 
   get running(): boolean {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
 
-  /** Calls back when the host ends, unless the returned function was called before. */
+  /** Calls back when the host ends, or at once if it has, unless the returned function was called before. */
   onExit(listener: () => void): () => void {
+    if (!this.running) listener();
     this.child.once('exit', listener);
     return () => this.child.off('exit', listener);
   }
 
   async takeSlot(): Promise<Slot> {
-    for (;;) {
-      const slot = this.idle.pop();
-      if (!slot) return createSlot(join(this.directory, randomUUID()));
-      if (performance.now() - slot.usedAt < SLOT_AGE_MS) return slot;
-      await discardSlot(slot);
+    this.taken++;
+    try {
+      for (;;) {
+        const slot = this.idle.pop();
+        if (!slot) return await createSlot(join(this.directory, randomUUID()));
+        if (performance.now() - slot.usedAt < SLOT_AGE_MS) return slot;
+        await discardSlot(slot);
+      }
+    } catch (error) {
+      this.taken--;
+      throw error;
     }
   }
 
-  /** Takes back a slot whose pipes nobody holds any more. */
-  giveBack(slot: Slot): void {
-    this.idle.push({ ...slot, usedAt: performance.now() });
+  /** Takes a slot back; `free` if nobody holds one of its pipes any more. */
+  async giveBack(slot: Slot, free: boolean): Promise<void> {
+    if (free) this.idle.push({ ...slot, usedAt: performance.now() });
+    else await discardSlot(slot);
+    this.taken--;
+    if (!this.running) this.cleanUp();
+  }
+
+  /** What the host does itself unless it was killed. A slot outlives its host: its watcher still needs it. */
+  private cleanUp(): void {
+    if (this.taken === 0) rmSync(this.directory, { recursive: true, force: true });
   }
 
   /** Starts a watcher on the slot's request. */

@@ -154,19 +154,26 @@ watch() {
   done
   trap - CHLD
 
-  # If the slot is gone, so is the service, and the orders come to an end as well.
-  echo 'done' 7<>"$slot/orders" >&7
+  # Without the slot, most likely without the service, the subshell may be at any point.
+  if [ -p "$slot/orders" ]; then echo 'done' 7<>"$slot/orders" >&7; else kill -KILL "$control"; fi
   wait "$control"
   case $? in
-  0) forced=kill ;;
+  0) forced='kill' ;;
+  # A step's group ends with its run. In the usual case it is empty, and this starts no process.
+  1) end_group ;;
   2)
-    forced=term
+    forced='term'
     end_group
     sweep
     ;;
-  # A step's group ends with its run. In the usual case it is empty, and this starts no process.
-  *) end_group ;;
+  *)
+    end_group
+    sweep
+    ;;
   esac
+  # Only a pipe that nobody holds is empty for the next command. The kernel closes the pipes of a process that ends in no
+  # particular order; the service must not see the end of the reports before this one is closed.
+  exec 3<&-
   echo "ended $status $forced" >&6
   exit 0
 }

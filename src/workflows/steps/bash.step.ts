@@ -57,7 +57,7 @@ export class BashStep implements StepRunner {
     const output = join(context.runDir, `${id}.output`);
     const temporary = join(context.runDir, 'tmp');
     try {
-      await mkdir(temporary, { mode: 0o700, recursive: true });
+      await mkdir(temporary, { mode: 0o700 }).catch(ignoreExisting);
       await writeFile(script, String(step.config.command ?? step.config.script), { mode: 0o600, flag: 'wx' });
       await writeFile(output, '', { mode: 0o600, flag: 'wx' });
       const end = await runWatched({
@@ -96,6 +96,11 @@ export class BashStep implements StepRunner {
         : `step '${step.name}' ${describeEnd(end)}`;
     return { status: 'failed', cause: 'step_failed', ...exitCode, errorMessage, outputs };
   }
+}
+
+/** An earlier step of the run has made it. */
+function ignoreExisting(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EEXIST') throw error;
 }
 
 function problemWithScript(value: unknown): string | undefined {

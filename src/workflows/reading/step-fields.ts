@@ -2,8 +2,8 @@ import { didYouMean } from '../../common/did-you-mean.js';
 import { DURATION_EXAMPLES, parseDuration } from '../../common/duration.js';
 import { type DocumentPath, shorten } from '../../common/yaml/document-path.js';
 import type { ParsedDocument } from '../../common/yaml/parsed-document.js';
-import type { DocumentIssue } from './document-issue.js';
-import { describeValue, typeHint } from './plain-words.js';
+import type { DocumentIssue } from '../../common/yaml/document-issue.js';
+import { describeValue, typeHint } from '../../common/yaml/plain-words.js';
 
 /** Reads fields of one step; notes what is wrong and then answers `undefined`, so that all fields get read. */
 export class StepFields {

@@ -1,4 +1,4 @@
-import { shorten } from '../../common/yaml/document-path.js';
+import { shorten } from './document-path.js';
 
 /** A value of the document in a sentence: `the number 8080`, `the text 'abc'`, `a list`, `empty`. */
 export function describeValue(value: unknown, source?: string): string {

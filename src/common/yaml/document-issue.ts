@@ -1,7 +1,7 @@
-import { Problem, type ProblemItem } from '../../common/problem/problem.js';
-import { type DocumentPath, formatPath } from '../../common/yaml/document-path.js';
-import { LIMITS } from '../../common/yaml/limits.js';
-import type { ParsedDocument } from '../../common/yaml/parsed-document.js';
+import { Problem, type ProblemItem } from '../problem/problem.js';
+import { type DocumentPath, formatPath } from './document-path.js';
+import { LIMITS } from './limits.js';
+import type { ParsedDocument } from './parsed-document.js';
 
 /** Something wrong in a well-formed document. */
 export interface DocumentIssue {

@@ -2,9 +2,9 @@ import { didYouMean } from '../../common/did-you-mean.js';
 import { Problem } from '../../common/problem/problem.js';
 import { type DocumentPath, formatPath, shorten } from '../../common/yaml/document-path.js';
 import type { ParsedDocument } from '../../common/yaml/parsed-document.js';
-import type { StepDefinition, StepRunner } from '../../workflows/step-runner.js';
-import { type DocumentIssue, toItem } from './document-issue.js';
-import { describeValue, typeHint } from './plain-words.js';
+import type { StepDefinition, StepRunner } from '../step-runner.js';
+import { type DocumentIssue, toItem } from '../../common/yaml/document-issue.js';
+import { describeValue, typeHint } from '../../common/yaml/plain-words.js';
 import { StepFields } from './step-fields.js';
 
 export interface StepRules {
@@ -69,7 +69,8 @@ function choose(extensions: Readonly<Record<string, unknown>>, issues: DocumentI
   return undefined;
 }
 
-function readSteps(
+/** The steps in the list that stands at `path`; adds all that is wrong to `issues`. */
+export function readSteps(
   document: ParsedDocument,
   steps: unknown,
   path: DocumentPath,

@@ -1,8 +1,8 @@
 import { Problem } from '../../common/problem/problem.js';
 import { parseDocument } from '../../common/yaml/parse-document.js';
-import type { StepDefinition, StepRunner } from '../../workflows/step-runner.js';
-import { type DocumentIssue, toItem } from './document-issue.js';
-import { readWorkflow, type StepRules } from './workflow-steps.js';
+import type { StepDefinition, StepRunner } from '../step-runner.js';
+import { type DocumentIssue, toItem } from '../../common/yaml/document-issue.js';
+import { readWorkflow, type StepRules } from './read-workflow.js';
 
 /** Stands in for a runner: bash wants `config.command`, and says so. */
 const validate: StepRunner['validate'] = (step) => {

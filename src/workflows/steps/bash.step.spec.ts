@@ -1,0 +1,246 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Test } from '@nestjs/testing';
+import { until } from '../../../test/support/processes.js';
+import type { StepContext, StepDefinition, StepResult } from '../step-runner.js';
+import { STEP_OPTIONS } from '../step-options.js';
+import { StepType } from '../step-type.decorator.js';
+import { BashStep } from './bash.step.js';
+
+describe('BashStep', () => {
+  let root: string;
+  let step: BashStep;
+
+  beforeAll(async () => {
+    const module = await Test.createTestingModule({
+      providers: [BashStep, { provide: STEP_OPTIONS, useValue: { killGraceSeconds: 0.2 } }],
+    }).compile();
+    step = module.get(BashStep);
+  });
+
+  beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), 'bash-step-'));
+    mkdirSync(join(root, 'workspace'));
+    mkdirSync(join(root, 'run'));
+  });
+  afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+  it('is the runner of the type "bash"', () => {
+    expect(Reflect.getMetadata(StepType.KEY, BashStep)).toBe('bash');
+  });
+
+  describe('validate', () => {
+    it.each([{ command: 'true' }, { script: 'true\nfalse\n' }])('takes %j', (config) => {
+      expect(step.validate({ name: 'a', type: 'bash', config })).toEqual([]);
+    });
+
+    it.each<[unknown, (string | number)[], string, string | undefined]>([
+      [undefined, ['config'], 'is required', 'command'],
+      [null, ['config'], 'must be a mapping', 'command'],
+      ['echo', ['config'], 'must be a mapping', 'command'],
+      [['echo'], ['config'], 'must be a mapping', 'command'],
+      [{}, ['config', 'command'], 'is required', undefined],
+      [{ command: 3 }, ['config', 'command'], 'must be text', undefined],
+      [{ command: null }, ['config', 'command'], 'must be text', undefined],
+      [{ script: ['a'] }, ['config', 'script'], 'must be text', undefined],
+      [{ command: ' \n' }, ['config', 'command'], 'must not be empty', undefined],
+      [{ command: 'a\0b' }, ['config', 'command'], 'must not contain a NUL character', undefined],
+      [{ command: 'a', script: 'a' }, ['config', 'script'], 'is another name for "command"', 'remove one of them'],
+      [{ command: 'a', comand: 'a' }, ['config', 'comand'], 'is not a known field', 'did you mean "command"?'],
+      [{ command: 'a', retries: 1 }, ['config', 'retries'], 'is not a known field', 'one field, "command"'],
+    ])('of config %j', (config, path, message, hint) => {
+      const problems = step.validate({ name: 'a', type: 'bash', ...(config === undefined ? {} : { config }) });
+      expect(problems).toHaveLength(1);
+      expect(problems[0]).toMatchObject({ path, message });
+      if (hint) expect(problems[0]?.hint).toContain(hint);
+    });
+
+    it('finds all problems', () => {
+      expect(step.validate({ config: { comand: 'true', script: 1, command: '' } })).toHaveLength(4);
+      expect(step.validate({ config: { Command: 'true' } })).toMatchObject([
+        { path: ['config', 'Command'], hint: 'did you mean "command"?' },
+        { path: ['config', 'command'], message: 'is required' },
+      ]);
+    });
+  });
+
+  interface Outcome {
+    readonly result: StepResult;
+    readonly stdout: string;
+    readonly stderr: string;
+  }
+
+  async function run(
+    command: string,
+    more: Partial<StepDefinition> = {},
+    context: Partial<StepContext> = {},
+  ): Promise<Outcome> {
+    const output = { stdout: '', stderr: '' };
+    const result = await step.run(
+      { name: 'x', type: 'bash', env: {}, config: { command }, ...more },
+      {
+        taskId: 'task-1',
+        attempt: 2,
+        workspace: join(root, 'workspace'),
+        runDir: join(root, 'run'),
+        signal: new AbortController().signal,
+        lease: { deadline: () => performance.now() + 60_000, onRenewed: () => () => {} },
+        write: async (stream, chunk) => void (output[stream] += chunk.toString()),
+        ...context,
+      },
+    );
+    return { result, ...output };
+  }
+
+  describe('run', () => {
+    it('completes with the outputs', async () => {
+      const { result, stdout, stderr } = await run(
+        `echo hello; echo oh >&2; echo a=1 >> "$STEP_OUTPUT"; printf 'b<<E\\n1\\n2\\nE\\n' >> "$STEP_OUTPUT"`,
+      );
+      expect(result).toEqual({ status: 'completed', exitCode: 0, outputs: { a: '1', b: '1\n2' } });
+      expect({ stdout, stderr }).toEqual({ stdout: 'hello\n', stderr: 'oh\n' });
+    });
+
+    it('takes the script under its other name', async () => {
+      const { result } = await run('', { config: { script: 'exit 4' } });
+      expect(result).toMatchObject({ status: 'failed', exitCode: 4 });
+    });
+
+    it.each([
+      ['exit 3', 3, `step 'x' ended with exit code 3`],
+      ["bash -c 'kill -SEGV $$'; exit $?", 139, `step 'x' ended with exit code 139 (128 + SIGSEGV)`],
+      ['exit 250', 250, `step 'x' ended with exit code 250`],
+      ['kill -SEGV $$', undefined, `step 'x' was ended by signal SIGSEGV`],
+    ])('fails with %s, and keeps the outputs that are right', async (command, exitCode, errorMessage) => {
+      const { result } = await run(`printf 'a=1\\nbad\\n' > $STEP_OUTPUT; ${command}`);
+      expect(result).toEqual({
+        status: 'failed',
+        cause: 'step_failed',
+        ...(exitCode === undefined ? {} : { exitCode }),
+        errorMessage,
+        outputs: { a: '1' },
+      });
+    });
+
+    it.each([
+      [`printf 'a=1\\nnot an output\\n' > $STEP_OUTPUT`, 'line 2 is neither key=value nor key<<DELIMITER', { a: '1' }],
+      ['head -c 70000 /dev/zero > $STEP_OUTPUT', 'is larger than 64 KiB', {}],
+      [`printf 'a=\\377' > $STEP_OUTPUT`, 'line 1 is not valid UTF-8', {}],
+      ['ln -sf /etc/passwd $STEP_OUTPUT', 'could not be read (ELOOP)', {}],
+    ])('fails with outputs that cannot be used: %s', async (command, problem, outputs) => {
+      const { result } = await run(command);
+      expect(result).toMatchObject({ status: 'failed', cause: 'step_failed', exitCode: 0, outputs });
+      expect(result).toHaveProperty(
+        'errorMessage',
+        expect.stringContaining(`step 'x' ended well, but its outputs cannot be used: the file STEP_OUTPUT ${problem}`),
+      );
+    });
+
+    it('ends with its timeout', async () => {
+      const { result, stdout } = await run('echo a=1 > $STEP_OUTPUT; echo begun; sleep 300', { timeoutSeconds: 0.5 });
+      expect(result).toEqual({
+        status: 'failed',
+        cause: 'timeout',
+        errorMessage: `step 'x' took longer than its timeout of 0.5 s and was ended`,
+        outputs: { a: '1' },
+      });
+      expect(stdout).toBe('begun\n');
+    });
+
+    it('ends when it is told to, after the configured grace', async () => {
+      const abort = new AbortController();
+      const running = run(`trap '' TERM; touch begun; while :; do sleep 0.1; done`, {}, { signal: abort.signal });
+      await until('begin', () => readdirSync(join(root, 'workspace')).includes('begun'));
+      abort.abort('cancelled');
+      expect((await running).result).toEqual({ status: 'aborted' });
+    });
+
+    it('does not begin when it is told to end before', async () => {
+      const { result } = await run('touch begun', {}, { signal: AbortSignal.abort('shutdown') });
+      expect(result).toEqual({ status: 'aborted' });
+      expect(readdirSync(join(root, 'workspace'))).toEqual([]);
+    });
+
+    it('runs in the workspace and leaves no files of its own', async () => {
+      const { stdout } = await run('pwd; echo "$0"; stat -c %a "$0" "$STEP_OUTPUT" "$TMPDIR"; touch file', {
+        name: '../../$(touch evil)',
+      });
+      const [cwd, script, ...modes] = stdout.trimEnd().split('\n');
+      expect(cwd).toBe(join(root, 'workspace'));
+      expect(script).toMatch(new RegExp(`^${root}/run/[0-9a-f-]{36}\\.sh$`));
+      expect(modes).toEqual(['600', '600', '700']);
+      expect(readdirSync(join(root, 'workspace'))).toEqual(['file']);
+      expect(readdirSync(join(root, 'run'))).toEqual(['tmp']);
+    });
+
+    it('takes a script of any size, which no process list shows', async () => {
+      const { result, stdout } = await run(`: ${'x'.repeat(3_000_000)} secret-word\ntr '\\0' ' ' < /proc/$$/cmdline`);
+      expect(result.status).toBe('completed');
+      expect(stdout).not.toContain('secret-word');
+    });
+
+    it('has an environment of its own', async () => {
+      process.env.SERVICE_SECRET = 'do-not-leak';
+      process.env.TZ = 'Europe/Vienna';
+      try {
+        const { stdout } = await run('env -0', {
+          env: { GREETING: 'hi', TASK_ID: 'mine', ATTEMPT: '9', STEP_OUTPUT: '/mine', TURNPIKE_RUN: 'mine', TZ: 'UTC' },
+        });
+        const env = Object.fromEntries(
+          stdout
+            .split('\0')
+            .slice(0, -1)
+            .map((entry) => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)]),
+        );
+        for (const name of ['LANG', 'LC_ALL', 'LC_CTYPE']) delete env[name];
+        expect(env).toEqual({
+          PATH: process.env.PATH,
+          HOME: join(root, 'workspace'),
+          PWD: join(root, 'workspace'),
+          TMPDIR: join(root, 'run', 'tmp'),
+          TZ: 'UTC',
+          GREETING: 'hi',
+          TASK_ID: 'task-1',
+          ATTEMPT: '2',
+          STEP_OUTPUT: expect.stringMatching(new RegExp(`^${root}/run/[0-9a-f-]{36}\\.output$`)),
+          TURNPIKE_RUN: expect.stringMatching(/^[0-9a-f-]{36}$/),
+          SHLVL: '1',
+          _: expect.any(String),
+        });
+      } finally {
+        delete process.env.SERVICE_SECRET;
+        delete process.env.TZ;
+      }
+    });
+
+    it('says why it could not begin', async () => {
+      const missing = join(root, 'nowhere');
+      expect((await run('true', {}, { workspace: missing })).result).toEqual({
+        status: 'failed',
+        cause: 'step_failed',
+        errorMessage: `step 'x' failed: it could not be started: its working directory ${missing} cannot be entered`,
+        outputs: {},
+      });
+      const { result } = await run('true', {}, { runDir: missing });
+      expect(result).toMatchObject({ status: 'failed', cause: 'step_failed' });
+      const aborted = await run('true', {}, { runDir: missing, signal: AbortSignal.abort('lost') });
+      expect(aborted.result).toEqual({ status: 'aborted' });
+    });
+
+    it('may remove the directory of its run', async () => {
+      const { result } = await run(`rm -rf '${join(root, 'run')}'; echo gone > file`);
+      expect(result).toEqual({ status: 'completed', exitCode: 0, outputs: {} });
+      expect(readFileSync(join(root, 'workspace', 'file'), 'utf8')).toBe('gone\n');
+    });
+
+    it('fails when it kills its watcher', async () => {
+      const { result } = await run('kill -KILL $PPID; sleep 300');
+      expect(result).toMatchObject({
+        status: 'failed',
+        cause: 'step_failed',
+        errorMessage: `step 'x' failed: its watcher process was ended by others; what was left of it was killed`,
+      });
+    });
+  });
+});
