@@ -1,6 +1,11 @@
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { resolve } from 'node:path';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { adminToken } from './auth/admin-token.js';
 import type { StructuredLogger } from './common/logging/structured-logger.js';
+import { SettingsError } from './config/load-settings.js';
 import type { Settings } from './config/settings.js';
 import { createApp } from './create-app.js';
 import type { EmbeddedPostgres } from './database/embedded/embedded-postgres.js';
@@ -16,6 +21,7 @@ export interface Service {
 
 /** Starts everything: the database where none is named, then the application. */
 export async function startService(settings: Settings, logger: StructuredLogger): Promise<Service> {
+  await checkAddress(settings);
   const embedded = settings.DATABASE_URL === undefined ? await startEmbedded(settings, logger) : undefined;
   try {
     const databaseUrl = settings.DATABASE_URL ?? embedded!.url;
@@ -37,6 +43,20 @@ export async function startService(settings: Settings, logger: StructuredLogger)
   }
 }
 
+/** Nest listens last. Who finds out only then that it cannot has claimed tasks by that time, and would have to drain. */
+async function checkAddress({ HOST, PORT }: Settings): Promise<void> {
+  const probe = createServer().listen(PORT, HOST);
+  try {
+    await once(probe, 'listening');
+  } catch (error) {
+    const { syscall, message } = error as NodeJS.ErrnoException;
+    if (syscall !== 'getaddrinfo') throw error;
+    throw new SettingsError(`HOST is '${HOST}': it must be an address of this machine (${message})`);
+  }
+  probe.close();
+  await once(probe, 'close');
+}
+
 function stopper(app: NestFastifyApplication, embedded: EmbeddedPostgres | undefined): () => Promise<void> {
   let stopped: Promise<void> | undefined;
   return () => {
@@ -49,8 +69,12 @@ function stopper(app: NestFastifyApplication, embedded: EmbeddedPostgres | undef
 async function startEmbedded(settings: Settings, logger: StructuredLogger): Promise<EmbeddedPostgres> {
   // Loaded only when used: the binaries are optional dependencies.
   const { startEmbeddedPostgres } = await import('./database/embedded/embedded-postgres.js');
-  return startEmbeddedPostgres({
+  const embedded = await startEmbeddedPostgres({
     dataDir: settings.DATA_DIR,
     log: (message) => logger.log(message, 'Postgres'),
   });
+  const file = resolve(settings.DATA_DIR, 'database-url');
+  await writeFile(file, `${embedded.url}\n`, { mode: 0o600 });
+  logger.log({ msg: `For psql, the database's address is in ${file}`, file }, 'Postgres');
+  return embedded;
 }
