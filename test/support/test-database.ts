@@ -13,7 +13,7 @@ export interface TestDatabase {
 
 let counter = 0;
 
-/** A fresh database with all migrations applied, cloned from the template that global-setup.ts made. */
+/** A fresh database with all migrations applied, cloned from the template that global-setup.mjs made. */
 export async function createTestDatabase(): Promise<TestDatabase> {
   const server = process.env.TURNPIKE_TEST_SERVER_URL;
   if (!server) throw new Error('TURNPIKE_TEST_SERVER_URL is not set: run this test in the project "integration"');

@@ -6,7 +6,7 @@ import { startEmbeddedPostgres } from '../../src/database/embedded/embedded-post
 import { migrate } from '../../src/database/migrate.js';
 
 /*
- * A program of its own that global-setup.ts starts: the PostgreSQL of one test run, with the template database in it.
+ * A program of its own that global-setup.mjs starts: the PostgreSQL of one test run, with the template database in it.
  * It prints the server's URL as its only line and cleans up when its standard input ends, so that nothing is left
  * behind even when jest is killed.
  */

@@ -11,7 +11,7 @@ const FASTIFY_ERRORS: Readonly<Record<string, { code: ErrorCode; detail: string 
   FST_ERR_CTP_BODY_TOO_LARGE: { code: 'body_too_large', detail: 'The body is larger than this service accepts.' },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: {
     code: 'unsupported_media_type',
-    detail: 'The content type of the body is missing or not supported here.',
+    detail: 'The content type of the body is missing or not supported here: send application/yaml or application/json.',
   },
   FST_ERR_CTP_EMPTY_JSON_BODY: { code: 'malformed_json', detail: 'The body is empty, but is announced as JSON.' },
   FST_ERR_CTP_INVALID_JSON_BODY: { code: 'malformed_json', detail: 'The body is not valid JSON.' },

@@ -25,7 +25,10 @@ export function invalidDocument(document: ParsedDocument, issues: readonly Docum
   const first = errors[0];
   const place = first?.line === undefined ? '' : `line ${first.line}: `;
   const shown = errors.length < issues.length ? ` (the first ${errors.length} are listed)` : '';
-  const detail = `${countOf(issues.length)} in the document${shown}; ${place}${first?.message ?? ''}.`;
+  const detail = `${countOf(issues.length)} in the document${shown}; ${place}${first?.message ?? ''}`.replace(
+    /(?<![.?!])$/,
+    '.',
+  );
   return new Problem('invalid_document', detail, { errors });
 }
 
