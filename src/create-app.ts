@@ -5,10 +5,10 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { serveApiDescription } from './api-description.js';
 import { AppModule, type AppOptions } from './app.module.js';
 import { registerBodyParsers } from './common/http/body-parsers.js';
+import { refuseConnection } from './common/http/refuse-connection.js';
 import { requestId } from './common/http/request-id.js';
 import type { StructuredLogger } from './common/logging/structured-logger.js';
-import { Problem } from './common/problem/problem.js';
-import { codeForStatus } from './common/problem/error-codes.js';
+import { sendProblem } from './common/problem/send-problem.js';
 
 /** The application, not yet listening: HTTP layer and modules put together. */
 export async function createApp(options: AppOptions, logger: StructuredLogger): Promise<NestFastifyApplication> {
@@ -17,13 +17,9 @@ export async function createApp(options: AppOptions, logger: StructuredLogger): 
     genReqId: (request: IncomingMessage) => requestId(request),
     requestIdHeader: false,
     // Errors found before there is a route, such as a malformed path.
-    frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
-      const problem = new Problem(codeForStatus(error.statusCode ?? 400), error.message);
-      void reply
-        .status(problem.status)
-        .header('Content-Type', 'application/problem+json; charset=utf-8')
-        .send(JSON.stringify(problem.toBody(request.id)));
-    },
+    frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) =>
+      sendProblem(error, request, reply),
+    clientErrorHandler: refuseConnection,
   });
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(options), adapter, {
     logger,
@@ -36,6 +32,6 @@ export async function createApp(options: AppOptions, logger: StructuredLogger): 
     void reply.header('X-Request-Id', request.id);
     done();
   });
-  serveApiDescription(app);
+  if (options.settings.ROLE !== 'worker') serveApiDescription(app);
   return app;
 }

@@ -13,7 +13,7 @@ export function explainStartError(error: unknown): string {
     return `Turnpike cannot start: ${address}:${port} is in use. Stop what listens there, or set PORT to another port.`;
   }
   if (code === 'EADDRNOTAVAIL' || code === 'EACCES') {
-    return `Turnpike cannot start: it cannot listen on ${address}:${port} (${code}). Set HOST and PORT to others.`;
+    return `Turnpike cannot start: it cannot listen on ${address}${port ? `:${port}` : ''} (${code}). Set HOST and PORT to others.`;
   }
   if (UNREACHABLE.test(code ?? '') || message.startsWith('Connection terminated')) {
     return `Turnpike cannot start: the database cannot be reached (${message}). Check DATABASE_URL, and that PostgreSQL runs.`;

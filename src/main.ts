@@ -5,17 +5,19 @@ import { StructuredLogger } from './common/logging/structured-logger.js';
 import { loadSettings } from './config/load-settings.js';
 import { startService, type Service } from './start-service.js';
 
+let starting: Promise<Service> | undefined;
 let service: Service | undefined;
 let signals = 0;
 
 async function stop(signal: NodeJS.Signals): Promise<void> {
   signals++;
-  if (!service) process.exit(0);
-  // The first drains, the second ends the grace time, the third ends the process as it stands.
-  if (signals > 2) process.exit(1);
+  if (!starting) process.exit(0);
+  // The first drains, the second ends the grace time, one more (or a second while it starts) leaves all as it stands.
+  if (signals > (service ? 2 : 1)) process.exit(1);
   process.stderr.write(signals === 1 ? `${signal}: finishing what runs; again to stop at once\n` : '');
   try {
-    await service.stop();
+    // What a start has begun, a database for one, is ended only by a service that is up.
+    await (await starting).stop();
     process.exit(0);
   } catch (error) {
     process.stderr.write(`${explainStartError(error)}\n`);
@@ -29,7 +31,8 @@ process.on('SIGINT', (signal) => void stop(signal));
 try {
   if (existsSync('.env')) process.loadEnvFile('.env');
   const settings = loadSettings(process.env);
-  service = await startService(settings, new StructuredLogger(settings.LOG_LEVEL, settings.LOG_FORMAT));
+  starting = startService(settings, new StructuredLogger(settings.LOG_LEVEL, settings.LOG_FORMAT));
+  service = await starting;
 } catch (error) {
   process.stderr.write(`${explainStartError(error)}\n`);
   process.exit(1);

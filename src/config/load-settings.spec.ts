@@ -24,7 +24,7 @@ function complaints(env: Record<string, string>): string[] {
 
 describe('the settings', () => {
   it('are those of .env.example, with its values as defaults', () => {
-    const defaults = loadSettings({}) as unknown as Record<string, unknown>;
+    const defaults = loadSettings({}) as unknown as Record<string, string | number | undefined>;
     const listed = exampleEntries();
     expect(listed.map(([name]) => name).sort()).toEqual(settingNames().sort());
     expect(Object.fromEntries(listed)).toEqual(

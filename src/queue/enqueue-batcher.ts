@@ -3,11 +3,9 @@ import { Injectable } from '@nestjs/common';
 import { isDatabaseUnavailable } from '../common/problem/database-errors.js';
 import { Batcher } from './batcher.js';
 import type { EncodedTask } from './new-task.js';
-import { sqlState } from './store/queue-database.js';
+import { isDataError } from './store/queue-database.js';
 import { TaskStore } from './store/task-store.js';
 
-/** The statement was refused for what stands in it: a value, a constraint, a size. */
-const DATA_ERROR = /^(22|23|54)/;
 const RETRY_DELAYS_MS = [20, 100, 400];
 
 /**
@@ -39,13 +37,19 @@ export class EnqueueBatcher {
       await this.insert(tasks);
       return tasks.map(() => true as const);
     } catch (error) {
-      if (!DATA_ERROR.test(sqlState(error) ?? '')) throw error;
+      if (!isDataError(error)) throw error;
       if (tasks.length === 1) return [error as Error];
       const middle = Math.ceil(tasks.length / 2);
-      return [
-        ...(await this.insertOrHalve(tasks.slice(0, middle))),
-        ...(await this.insertOrHalve(tasks.slice(middle))),
-      ];
+      return [...(await this.insertHalf(tasks.slice(0, middle))), ...(await this.insertHalf(tasks.slice(middle)))];
+    }
+  }
+
+  /** An error of one half is none of the other's, which may be stored. */
+  private async insertHalf(tasks: EncodedTask[]): Promise<(true | Error)[]> {
+    try {
+      return await this.insertOrHalve(tasks);
+    } catch (error) {
+      return tasks.map(() => (error instanceof Error ? error : new Error(String(error), { cause: error })));
     }
   }
 

@@ -83,6 +83,7 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
       this.logger.log({ msg: 'Draining: waiting for running tasks', tasks: running, grace_seconds: graceSeconds });
       const grace = sleep(graceSeconds * 1_000, undefined, { signal: this.hurry.signal }).catch(() => undefined);
       await Promise.race([idle, grace]);
+      this.hurry.abort(); // else the timer of the grace time would keep the process
       this.pool.abortAll('shutdown');
     }
     await idle;

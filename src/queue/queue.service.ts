@@ -81,7 +81,8 @@ export class QueueService {
   async enqueueMany(tasks: readonly NewTask[]): Promise<Enqueued[]> {
     const encoded = this.encode(tasks);
     const results = await Promise.allSettled(encoded.map((task) => this.batcher.enqueue(task)));
-    this.announce(tasks, encoded);
+    const isStored = (_: unknown, index: number) => results[index]?.status === 'fulfilled';
+    this.announce(tasks.filter(isStored), encoded.filter(isStored));
     const failed = results.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
     return encoded.map(({ taskId }) => ({ taskId }));

@@ -1,10 +1,11 @@
 import { Type } from 'class-transformer';
-import { IsIn, IsInt, IsISO8601, IsOptional, IsString, Length, Max, Min } from 'class-validator';
+import { IsIn, IsInt, IsOptional, IsString, Length, Max, Min, NotContains } from 'class-validator';
+import { IsTime } from '../common/http/is-time.js';
 import { TASK_STATUSES, type TaskStatus } from '../queue/task-status.js';
 
 const LIMIT_RULE = 'must be a whole number from 1 to 500';
-const TIME_RULE = { message: 'must be a time such as 2026-01-31T13:00:00Z' };
 const NAME_RULE = { message: 'must have 1 to 255 characters' };
+const NUL_RULE = { message: 'must not contain a NUL character' };
 
 /** The parameters of `GET /api/tasks`. */
 export class ListQuery {
@@ -14,18 +15,20 @@ export class ListQuery {
 
   @IsOptional()
   @Length(1, 255, NAME_RULE)
+  @NotContains('\0', NUL_RULE)
   app_name?: string;
 
   @IsOptional()
   @Length(1, 255, NAME_RULE)
+  @NotContains('\0', NUL_RULE)
   workflow_name?: string;
 
   @IsOptional()
-  @IsISO8601({ strict: true }, TIME_RULE)
+  @IsTime()
   since?: string;
 
   @IsOptional()
-  @IsISO8601({ strict: true }, TIME_RULE)
+  @IsTime()
   until?: string;
 
   @Type(() => Number)

@@ -8,6 +8,7 @@ import { TASK_STATUSES } from '../queue/task-status.js';
 import { readReason } from './cancel-body.js';
 import { LIST_PARAMETERS, ListQuery, PAGE_PARAMETERS, PageQuery } from './list-query.js';
 import { TaskDetail, TaskEventPage, TaskPage } from './task.dto.js';
+import { TaskIdPipe } from './task-id.pipe.js';
 import { TasksService } from './tasks.service.js';
 
 /** Tasks: what they are, what they did, what they said; and the verbs on one. */
@@ -32,7 +33,7 @@ export class TasksController {
 
   /** One task with its steps. */
   @Get(':id')
-  detail(@Param('id') id: string): Promise<TaskDetail> {
+  detail(@Param('id', TaskIdPipe) id: string): Promise<TaskDetail> {
     return this.tasks.detail(id);
   }
 
@@ -41,7 +42,7 @@ export class TasksController {
   @ApiQuery({ name: 'limit', required: false, type: Number })
   @ApiQuery({ name: 'cursor', required: false, type: String })
   events(
-    @Param('id') id: string,
+    @Param('id', TaskIdPipe) id: string,
     @Query(new QueryPipe(PageQuery, PAGE_PARAMETERS)) query: PageQuery,
   ): Promise<TaskEventPage> {
     return this.tasks.events(id, query);
@@ -51,7 +52,7 @@ export class TasksController {
   @Get(':id/logs')
   @Header('X-Content-Type-Options', 'nosniff')
   @ApiProduces('text/plain')
-  async logs(@Param('id') id: string): Promise<StreamableFile> {
+  async logs(@Param('id', TaskIdPipe) id: string): Promise<StreamableFile> {
     const output = await this.tasks.output(id);
     return new StreamableFile(Readable.from(output, { objectMode: false }), { type: 'text/plain; charset=utf-8' });
   }
@@ -61,7 +62,7 @@ export class TasksController {
   @HttpCode(202)
   @ApiBody({ required: false, schema: { type: 'object', properties: { reason: { type: 'string' } } } })
   cancel(
-    @Param('id') id: string,
+    @Param('id', TaskIdPipe) id: string,
     @Body() body: Buffer | undefined,
     @Caller() caller: Principal,
     @Req() request: FastifyRequest,
@@ -72,7 +73,11 @@ export class TasksController {
   /** Sends a task that has ended through the queue again. */
   @Post(':id/retry')
   @HttpCode(202)
-  retry(@Param('id') id: string, @Caller() caller: Principal, @Req() request: FastifyRequest): Promise<TaskDetail> {
+  retry(
+    @Param('id', TaskIdPipe) id: string,
+    @Caller() caller: Principal,
+    @Req() request: FastifyRequest,
+  ): Promise<TaskDetail> {
     return this.tasks.retry(id, caller.name, request.id);
   }
 }

@@ -102,7 +102,7 @@ export class TasksService {
   }
 }
 
-function noSuchTask(taskId: string): Problem {
+export function noSuchTask(taskId: string): Problem {
   return new Problem('task_not_found', `there is no task '${taskId.slice(0, 100)}'`);
 }
 

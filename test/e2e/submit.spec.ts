@@ -212,12 +212,12 @@ describe('a submission', () => {
 
   it('takes its parameters from the query', async () => {
     const query =
-      '?golden_path=my-path&priority=high&start_within=90s&delay=1h&max_attempts=3&timeout=30m&label.team=blue';
+      '?golden_path=ephemeral-env&priority=high&start_within=90s&delay=1h&max_attempts=3&timeout=30m&label.team=blue';
     const taskId = await service.submit(documentOf('true'), query);
     const task = await service.task(taskId);
     expect(task).toMatchObject({
-      golden_path: 'my-path',
-      workflow_name: 'golden-path-my-path',
+      golden_path: 'ephemeral-env',
+      workflow_name: 'golden-path-ephemeral-env',
       priority: 'high',
       max_attempts: 3,
       status: 'scheduled',
@@ -255,7 +255,7 @@ describe('a submission', () => {
       attempt: 1,
       instance: expect.stringMatching(/./),
       current_step: 'step-1',
-      metadata: { user: 'admin', source: 'api', golden_path: 'deploy-app' },
+      metadata: expect.objectContaining({ user: 'admin', source: 'api', golden_path: 'deploy-app' }),
     });
 
     const sixth = await service.submit(documentOf('true', 'five'));
@@ -274,28 +274,30 @@ describe('a submission', () => {
     const since = new Date().toISOString();
     const ids: string[] = [];
     for (const app of ['list-a', 'list-b', 'list-a', 'list-a', 'list-b']) {
-      ids.unshift(await service.submit(documentOf(app === 'list-a' ? 'true' : 'false', app), '?golden_path=list'));
+      ids.unshift(
+        await service.submit(documentOf(app === 'list-a' ? 'true' : 'false', app), '?golden_path=db-lifecycle'),
+      );
     }
     const list = async (query: string) => {
       const { json } = await service.get(`/api/tasks?${query}`);
       return json.tasks.map((task: { task_id: string }) => ids.indexOf(task.task_id));
     };
     await until('all have ended', async () => {
-      const ended = (await service.get('/api/tasks?workflow_name=golden-path-list')).json.tasks;
+      const ended = (await service.get('/api/tasks?workflow_name=golden-path-db-lifecycle')).json.tasks;
       return ended.every((task: { completed_at: string | null }) => task.completed_at !== null);
     });
     expect(await list('app_name=list-a')).toEqual([1, 2, 4]);
     expect(await list('app_name=list-b&status=failed')).toEqual([0, 3]);
     expect(await list('app_name=list-b&status=completed')).toEqual([]);
-    expect(await list('workflow_name=golden-path-list')).toEqual([0, 1, 2, 3, 4]);
+    expect(await list('workflow_name=golden-path-db-lifecycle')).toEqual([0, 1, 2, 3, 4]);
     expect(await list(`since=${since}&app_name=list-a`)).toEqual([1, 2, 4]);
     expect(await list(`until=${since}&app_name=list-a`)).toEqual([]);
 
-    const first = (await service.get('/api/tasks?workflow_name=golden-path-list&limit=2')).json;
+    const first = (await service.get('/api/tasks?workflow_name=golden-path-db-lifecycle&limit=2')).json;
     expect(first.tasks).toHaveLength(2);
-    const later = await service.submit(documentOf('true', 'list-a'), '?golden_path=list');
+    const later = await service.submit(documentOf('true', 'list-a'), '?golden_path=db-lifecycle');
     const second = await service.get(
-      `/api/tasks?workflow_name=golden-path-list&limit=3&cursor=${first.next_cursor as string}`,
+      `/api/tasks?workflow_name=golden-path-db-lifecycle&limit=3&cursor=${first.next_cursor as string}`,
     );
     expect(second.json.next_cursor).toBeNull();
     const seen = [...first.tasks, ...second.json.tasks].map((task: { task_id: string }) => task.task_id);

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { TaskStatus } from '../../src/queue/task-status.js';
 import { brokenInvariants } from './invariant.js';
-import { startQueue, type InstanceOptions, type QueueInstance } from './queue-harness.js';
+import { Gate, startQueue, type InstanceOptions, type QueueInstance } from './queue-harness.js';
 import { createTestDatabase, type TestDatabase } from './test-database.js';
 import { until } from './until.js';
 
@@ -28,6 +28,7 @@ export class QueueFixture {
   private database: TestDatabase | undefined;
   private instances: QueueInstance[] = [];
   private hands: pg.Client[] = [];
+  private gates: Gate[] = [];
 
   get url(): string {
     return this.database!.url;
@@ -45,6 +46,13 @@ export class QueueFixture {
   /** An instance that enqueues and answers, and runs nothing. */
   startApi(): Promise<QueueInstance> {
     return this.start({ workers: 0 });
+  }
+
+  /** A gate that opens at the latest when the test has ended. */
+  gate(): Gate {
+    const gate = new Gate();
+    this.gates.push(gate);
+    return gate;
   }
 
   /** Somebody's own session, as with `psql`; unsigned unless `actor` is given. */
@@ -95,6 +103,12 @@ export class QueueFixture {
     await until(what, async () => (broken = await brokenInvariants(this.query)).length === 0);
   }
 
+  /** Waits until so many instances hear notifications. */
+  async listening(instances: number): Promise<void> {
+    const sql = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN %'`;
+    await until(`${instances} instances listen`, async () => (await this.query(sql)).length === instances);
+  }
+
   /** The lease of this instance is over, as if it had not beaten for that long. */
   async expire(instanceId: string): Promise<void> {
     await this.query(`UPDATE queue_instances SET expires_at = now() - interval '1 second' WHERE id = $1`, [instanceId]);
@@ -105,10 +119,12 @@ export class QueueFixture {
   }
 
   /** Ends what a test began, also after it failed, and says what it left in disorder. */
-  async endTest(): Promise<unknown[]> {
+  async endTest(invariants: boolean): Promise<unknown[]> {
     await Promise.allSettled(this.hands.splice(0).map((hand) => hand.end()));
-    const closed = await Promise.allSettled(this.instances.splice(0).map((instance) => instance.close()));
-    const broken = await brokenInvariants(this.query);
+    const closing = this.instances.splice(0).map((instance) => instance.closeNow());
+    this.gates.splice(0).forEach((gate) => gate.release());
+    const closed = await Promise.allSettled(closing);
+    const broken = invariants ? await brokenInvariants(this.query) : [];
     const failures = closed.flatMap((result) => (result.status === 'rejected' ? [String(result.reason)] : []));
     // The triggers that keep tasks and ledger would refuse this.
     const emptying = TABLES.map((table) => `DELETE FROM ${table};`).join(' ');
@@ -121,11 +137,14 @@ export class QueueFixture {
   }
 }
 
-/** One database for the tests of a file; each test begins with it empty and must leave its invariants whole. */
-export function useQueue(): QueueFixture {
+/**
+ * One database for the tests of a file; each test begins with it empty, and must leave its invariants whole unless the
+ * file says that they are no matter there.
+ */
+export function useQueue({ invariants = true } = {}): QueueFixture {
   const fixture = new QueueFixture();
   beforeAll(() => fixture.open());
-  afterEach(async () => expect(await fixture.endTest()).toEqual([]));
+  afterEach(async () => expect(await fixture.endTest(invariants)).toEqual([]));
   afterAll(() => fixture.close());
   return fixture;
 }

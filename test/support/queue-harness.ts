@@ -3,6 +3,7 @@ import { DatabaseModule } from '../../src/database/database.module.js';
 import { queueEntities } from '../../src/queue/entities.js';
 import { MetricsCollector } from '../../src/queue/metrics-collector.js';
 import type { QueueOptions } from '../../src/queue/queue-options.js';
+import { QueueRuntime } from '../../src/queue/queue-runtime.js';
 import { QueueModule } from '../../src/queue/queue.module.js';
 import { QueueService } from '../../src/queue/queue.service.js';
 import { TaskStore } from '../../src/queue/store/task-store.js';
@@ -80,6 +81,8 @@ export interface QueueInstance {
   /** The id of this life of the instance; '' while it has none. */
   readonly id: string;
   close(): Promise<void>;
+  /** Closes without waiting for runs: they are told to stop at once. */
+  closeNow(): Promise<void>;
 }
 
 export type InstanceOptions = QueueOptions & { handler?: SteeredHandler; behaviour?: Behaviour };
@@ -107,6 +110,7 @@ export async function startQueue(
     .compile();
   await module.init();
   let closed: Promise<void> | undefined;
+  const close = () => (closed ??= module.close());
   return {
     module,
     queue: module.get(QueueService),
@@ -116,7 +120,11 @@ export async function startQueue(
     get id() {
       return module.get(Heartbeat).instanceId;
     },
-    close: () => (closed ??= module.close()),
+    close,
+    closeNow: () => {
+      module.get(QueueRuntime).drainNow();
+      return close();
+    },
   };
 }
 

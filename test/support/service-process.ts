@@ -11,7 +11,8 @@ import { fileURLToPath } from 'node:url';
 import { isRunning } from './processes.js';
 import { until } from './until.js';
 
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const MAIN = join(ROOT, 'dist/main.js');
 const START_TIMEOUT_MS = 30_000;
 
 /** The admin token of a service that is not told to make its own. */
@@ -34,12 +35,15 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+export type Json = any;
+
 export interface Answer {
   readonly status: number;
   readonly headers: http.IncomingHttpHeaders;
   readonly text: string;
   /** The body as JSON; undefined where it is none. */
-  readonly json: any;
+  readonly json: Json;
 }
 
 export interface RequestOptions {
@@ -74,6 +78,7 @@ export class ServiceProcess {
       LOG_FORMAT: 'json',
       DATA_DIR: dataDir,
       ADMIN_TOKEN: TOKEN,
+      GOLDEN_PATHS_FILE: join(ROOT, 'goldenpaths.yaml'),
       ...env,
     };
     this.givenToken = settings.ADMIN_TOKEN;
@@ -93,7 +98,7 @@ export class ServiceProcess {
       this.ended = true;
       guardian.unwatch(this.pid);
       this.listeners.forEach((listener) => listener());
-      return { code, signal } as Exit;
+      return { code, signal };
     });
   }
 
@@ -128,7 +133,12 @@ export class ServiceProcess {
 
   async listening(): Promise<void> {
     const line = await this.waitForLog(({ msg }) => msg?.startsWith('Listening on ') ?? false, START_TIMEOUT_MS);
-    this.baseUrl = line.url as string;
+    this.listensOn(line.url as string);
+  }
+
+  /** For a service whose log is not JSON. */
+  listensOn(url: string): void {
+    this.baseUrl = url;
   }
 
   /** The log so far; with a text, the lines of this `msg`. */
@@ -212,12 +222,12 @@ export class ServiceProcess {
     return answer.json.task_id as string;
   }
 
-  async task(taskId: string): Promise<any> {
+  async task(taskId: string): Promise<Json> {
     return (await this.get(`/api/tasks/${taskId}`)).json;
   }
 
-  async waitForTask(taskId: string, status: string, timeoutMs?: number): Promise<any> {
-    let task: any;
+  async waitForTask(taskId: string, status: string, timeoutMs?: number): Promise<Json> {
+    let task: Json;
     const reached = async () => (task = await this.task(taskId)).status === status;
     await until(`${taskId} is ${status}`, reached, { timeoutMs }).catch((error: Error) => {
       throw new Error(`${error.message}; it is ${JSON.stringify(task)}`);
@@ -226,8 +236,8 @@ export class ServiceProcess {
   }
 
   /** The ledger of a task, as `from>to` with who did it. */
-  async ledger(taskId: string): Promise<any[]> {
-    return (await this.get(`/api/tasks/${taskId}/events?limit=500`)).json.events as any[];
+  async ledger(taskId: string): Promise<Json[]> {
+    return (await this.get(`/api/tasks/${taskId}/events?limit=500`)).json.events as Json[];
   }
 
   /** Ends it at once where it still runs. */
@@ -317,7 +327,7 @@ const guardian = (() => {
   };
 })();
 
-function parsed(text: string): any {
+function parsed(text: string): Json {
   try {
     return JSON.parse(text);
   } catch {

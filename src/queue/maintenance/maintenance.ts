@@ -32,6 +32,7 @@ export class Maintenance {
   private timer: NodeJS.Timeout | undefined;
   private ticking: Promise<void> | undefined;
   private stopped = true;
+  private again = false;
   private sweepAt = 0;
   private partitionsAt = 0;
 
@@ -59,14 +60,18 @@ export class Maintenance {
 
   /** A task was scheduled: its time may come before the next tick. */
   lookAgain(): void {
-    if (!this.stopped && !this.ticking) this.schedule(0);
+    if (this.ticking) this.again = true;
+    else this.schedule(0);
   }
 
   private schedule(ms: number): void {
     if (this.stopped) return;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      this.ticking ??= this.tick().finally(() => (this.ticking = undefined));
+      this.ticking ??= this.tick().finally(() => {
+        this.ticking = undefined;
+        if (this.again) this.schedule(0);
+      });
     }, ms);
     this.timer.unref();
   }
@@ -74,6 +79,7 @@ export class Maintenance {
   private async tick(): Promise<void> {
     const pollMs = this.options.pollSeconds * 1_000;
     await this.wakeUps.ensureListening();
+    this.again = false;
     const found = await this.chore('look', async () => (await this.database.run<Look>(look, []))[0]!);
     if (found) this.metrics.observeQueueSize(found.queue_size);
     let freed = 0;

@@ -24,11 +24,13 @@ export class DedicatedConnection {
 
   /** Runs a statement; whatever goes wrong, the connection is given up, since its state is unknown. */
   async run<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[]> {
-    const client = await this.get();
+    const used = this.get();
+    const client = await used;
     try {
       return (await client.query({ ...statement, values: [...values] })).rows as Row[];
     } catch (error) {
-      this.current = undefined;
+      // A statement before this one may have given it up already, and a new one may be open.
+      if (this.current === used) this.current = undefined;
       void client.end().catch(() => undefined);
       throw error;
     }

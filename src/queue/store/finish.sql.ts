@@ -1,23 +1,13 @@
 import type { Statement } from './queue-database.js';
 
-/**
- * $1 a jsonb array of {id, token, status, cause, error_message, result, failed, retry_seconds}; $2 the actor.
- *
- * Fenced: only rows whose lease still carries the run's token are touched; what does not come back did not match. Locks
- * in id order, through a materialized CTE and not by the plan of the DELETE, so that two batches cannot deadlock. With
- * a cancel requested, any outcome but `completed` becomes `cancelled`, so that no cancel dies with its lease.
- */
-export const finish: Statement = {
-  name: 'queue_finish',
-  text: `
+const body = (locked: string) => `
 WITH settings AS MATERIALIZED (
   SELECT set_config('turnpike.actor', $2, true), set_config('lock_timeout', '500ms', true)
 ), outcome AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset($1::jsonb) AS o(id bigint, token uuid, status text, cause text, error_message text,
                                                    result jsonb, failed boolean, retry_seconds double precision)
 ), held AS MATERIALIZED (
-  SELECT l.id FROM settings, queue_leases l JOIN outcome o ON o.id = l.id AND o.token = l.lease_token
-  ORDER BY l.id FOR UPDATE OF l
+  ${locked}
 ), released AS (
   DELETE FROM queue_leases l USING held WHERE l.id = held.id
   RETURNING l.id, l.lease_token, l.cancel_requested, l.cancel_reason
@@ -43,7 +33,27 @@ WITH settings AS MATERIALIZED (
   ON CONFLICT (id) DO UPDATE SET run_at = EXCLUDED.run_at
 )
 SELECT id, attempt, status, extract(epoch FROM coalesce(completed_at, clock_timestamp()) - started_at) * 1000 AS execution_time_ms
-FROM task`,
+FROM task`;
+
+/**
+ * $1 a jsonb array of {id, token, status, cause, error_message, result, failed, retry_seconds}; $2 the actor.
+ *
+ * Fenced: only rows whose lease still carries the run's token are touched; what does not come back did not match. Locks
+ * in id order, through a materialized CTE and not by the plan of the DELETE, so that two batches cannot deadlock. With
+ * a cancel requested, any outcome but `completed` becomes `cancelled`, so that no cancel dies with its lease.
+ */
+export const finish: Statement = {
+  name: 'queue_finish',
+  text: body(`SELECT l.id FROM settings, queue_leases l JOIN outcome o ON o.id = l.id AND o.token = l.lease_token
+  ORDER BY l.id FOR UPDATE OF l`),
+};
+
+/** The same, going round tasks whose row somebody else holds locked. */
+export const finishUnlocked: Statement = {
+  name: 'queue_finish_unlocked',
+  text: body(`SELECT l.id FROM settings, queue_leases l JOIN outcome o ON o.id = l.id AND o.token = l.lease_token
+  JOIN queue_tasks q ON q.id = l.id
+  ORDER BY l.id FOR UPDATE OF l SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED`),
 };
 
 /** $1 ids of tasks whose finish matched no lease: how they stand now. */

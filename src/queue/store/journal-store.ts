@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { isDatabaseUnavailable } from '../../common/problem/database-errors.js';
 import { LeaseLostError, type ClaimedTask, type RunJournal, type RunLease } from '../task-handler.js';
 import { QueueDatabase, type Statement } from './queue-database.js';
+import { storableText } from './storable-text.js';
 import { appendLog, beginSteps, finishStep, loggedBytes, skipSteps, startStep } from './steps.sql.js';
 
 const RETRY_MS = 500;
@@ -16,10 +17,11 @@ export class JournalStore {
   constructor(private readonly database: QueueDatabase) {}
 
   journalOf(task: ClaimedTask, lease: RunLease, actor: string): RunJournal {
-    const write = async (statement: Statement, ...values: unknown[]): Promise<number> => {
+    const fence = [task.id, task.leaseToken, actor, task.taskId];
+    const write = async (statement: Statement, ...values: unknown[]): Promise<boolean> => {
       for (;;) {
         try {
-          return (await this.database.run(statement, [task.id, task.leaseToken, actor, task.taskId, ...values])).length;
+          return (await this.database.run(statement, [...fence, ...values])).length > 0;
         } catch (error) {
           if (!isDatabaseUnavailable(error)) throw error;
           if (performance.now() > lease.deadline()) throw new LeaseLostError(task.taskId);
@@ -28,7 +30,7 @@ export class JournalStore {
       }
     };
     const writeFenced = async (statement: Statement, ...values: unknown[]): Promise<void> => {
-      if ((await write(statement, ...values)) === 0) throw new LeaseLostError(task.taskId);
+      if (!(await write(statement, ...values))) throw new LeaseLostError(task.taskId);
     };
     return {
       beginSteps: (steps) => {
@@ -37,10 +39,12 @@ export class JournalStore {
       },
       startStep: (position) => writeFenced(startStep, position),
       finishStep: (position, { status, exitCode = null, cause = null, errorMessage = null, outputs = {} }) => {
-        const stored = Object.keys(outputs).length > 0 ? JSON.stringify(outputs) : null;
-        return writeFenced(finishStep, position, status, exitCode, cause, errorMessage, stored);
+        const named = Object.entries(outputs).map(([name, value]) => [storableText(name), storableText(value)]);
+        const stored = named.length > 0 ? JSON.stringify(Object.fromEntries(named)) : null;
+        const words = [cause, errorMessage].map((text) => (text === null ? null : storableText(text)));
+        return writeFenced(finishStep, position, status, exitCode, ...words, stored);
       },
-      // No step left to skip is no loss of the lease.
+      // Whoever has lost the lease has no steps left to skip.
       skipRest: async () => void (await write(skipSteps)),
       appendLog: (chunks) =>
         writeFenced(

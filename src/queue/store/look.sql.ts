@@ -4,7 +4,9 @@ import type { Statement } from './queue-database.js';
 export const look: Statement = {
   name: 'queue_look',
   text: `
-SELECT EXISTS (SELECT FROM queue_instances WHERE expires_at < clock_timestamp()) AS expired,
+SELECT EXISTS (SELECT FROM queue_instances WHERE expires_at < clock_timestamp())
+       OR EXISTS (SELECT FROM queue_leases l WHERE NOT EXISTS (SELECT FROM queue_instances i WHERE i.id = l.instance))
+         AS expired,
        (SELECT extract(epoch FROM run_at - clock_timestamp())::double precision FROM queue_scheduled
         WHERE run_at < 'infinity' ORDER BY run_at LIMIT 1) AS next_due_seconds,
        count(*) > 100 AS many_counters, coalesce(sum(pending), 0)::double precision AS queue_size
@@ -12,6 +14,7 @@ FROM queue_counters`,
 };
 
 export interface Look {
+  /** Leases stand whose instance is dead. */
   readonly expired: boolean;
   /** Negative: overdue; null: nothing is scheduled. */
   readonly next_due_seconds: number | null;

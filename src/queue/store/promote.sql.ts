@@ -1,7 +1,8 @@
 import type { Statement } from './queue-database.js';
 
 /**
- * $1 at most so many; $2 the actor. Moves what is due to `pending`. Compares with now(): clock_timestamp() is volatile
+ * $1 at most so many; $2 the actor. Moves what is due to `pending`, going round tasks whose row somebody else holds
+ * locked. Compares with now(): clock_timestamp() is volatile
  * and could not use the index.
  */
 export const promote: Statement = {
@@ -10,8 +11,9 @@ export const promote: Statement = {
 WITH settings AS MATERIALIZED (
   SELECT set_config('turnpike.actor', $2, true), set_config('turnpike.cause', 'due', true)
 ), due AS MATERIALIZED (
-  SELECT s.id FROM queue_scheduled s WHERE s.run_at <= now() AND EXISTS (SELECT FROM settings)
-  ORDER BY s.run_at, s.id LIMIT $1 FOR UPDATE OF s SKIP LOCKED
+  SELECT s.id FROM queue_scheduled s JOIN queue_tasks q ON q.id = s.id
+  WHERE s.run_at <= now() AND EXISTS (SELECT FROM settings)
+  ORDER BY s.run_at, s.id LIMIT $1 FOR UPDATE OF s SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED
 ), taken AS (
   DELETE FROM queue_scheduled s USING due WHERE s.id = due.id RETURNING s.id
 ), task AS (

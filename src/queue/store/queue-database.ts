@@ -33,6 +33,9 @@ export class QueueDatabase implements Executor {
     return retryDeadlocks(async () => {
       const client = await this.pool.connect();
       let broken: Error | undefined;
+      // The pool does not listen to a connection it has lent, and an 'error' nobody hears ends the process.
+      const onBroken = (error: Error) => (broken = error);
+      client.on('error', onBroken);
       try {
         await client.query('BEGIN');
         const result = await work({
@@ -45,6 +48,7 @@ export class QueueDatabase implements Executor {
         await client.query('ROLLBACK').catch((failure: Error) => (broken = failure));
         throw error;
       } finally {
+        client.off('error', onBroken);
         client.release(broken);
       }
     });
@@ -81,4 +85,9 @@ async function retryDeadlocks<T>(work: () => Promise<T>): Promise<T> {
 export function sqlState(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+}
+
+/** The statement was refused for what stands in it: a value, a constraint, a size. */
+export function isDataError(error: unknown): boolean {
+  return /^(22|23|54)/.test(sqlState(error) ?? '');
 }

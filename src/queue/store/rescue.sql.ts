@@ -1,14 +1,23 @@
 import type { Statement } from './queue-database.js';
 
-/** Instances whose lease is over, locked. */
+/**
+ * Instances whose lease is over, locked; and the names under which leases stand although no such instance is there (its
+ * row was deleted by hand, or it left while a claim of which it knew nothing was still to commit).
+ */
 export const lockExpired: Statement = {
   name: 'queue_lock_expired',
-  text: `SELECT id FROM queue_instances WHERE expires_at < clock_timestamp() ORDER BY id FOR UPDATE SKIP LOCKED`,
+  text: `
+WITH expired AS MATERIALIZED (
+  SELECT id FROM queue_instances WHERE expires_at < clock_timestamp() ORDER BY id FOR UPDATE SKIP LOCKED
+)
+SELECT id FROM expired
+UNION
+SELECT l.instance FROM queue_leases l WHERE NOT EXISTS (SELECT FROM queue_instances i WHERE i.id = l.instance)`,
 };
 
 /**
- * $1 dead instances, $2 the actor, $3 how many crashes a task may cost. Takes their tasks back, in id order. A lost
- * lease counts as a crash unless the task's steps show that none of this attempt had started. Must be a statement
+ * $1 dead instances, $2 the actor, $3 how many crashes a task may cost. Takes their tasks back, in id order, going round
+ * those whose row somebody else holds locked: they are rescued when they are free. A lost lease counts as a crash unless the task's steps show that none of this attempt had started. Must be a statement
  * after `lockExpired`, with a snapshot of its own: a claim of the dead instance may have committed in between.
  */
 export const rescue: Statement = {
@@ -17,7 +26,8 @@ export const rescue: Statement = {
 WITH settings AS MATERIALIZED (
   SELECT set_config('turnpike.actor', $2, true), set_config('turnpike.cause', 'lease_lost', true)
 ), held AS MATERIALIZED (
-  SELECT l.id FROM settings, queue_leases l WHERE l.instance = ANY($1::text[]) ORDER BY l.id FOR UPDATE OF l
+  SELECT l.id FROM settings, queue_leases l JOIN queue_tasks q ON q.id = l.id WHERE l.instance = ANY($1::text[])
+  ORDER BY l.id FOR UPDATE OF l SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED
 ), released AS (
   DELETE FROM queue_leases l USING held WHERE l.id = held.id
   RETURNING l.id, l.instance, l.cancel_requested, l.cancel_reason
@@ -55,8 +65,9 @@ WITH settings AS MATERIALIZED (
 SELECT id, task_id, status, attempt, lost_by FROM task`,
 };
 
-/** $1 dead instances. */
+/** $1 dead instances; those whose tasks have all been taken back go. */
 export const bury: Statement = {
   name: 'queue_bury',
-  text: 'DELETE FROM queue_instances WHERE id = ANY($1::text[])',
+  text: `DELETE FROM queue_instances i
+WHERE i.id = ANY($1::text[]) AND NOT EXISTS (SELECT FROM queue_leases l WHERE l.instance = i.id)`,
 };

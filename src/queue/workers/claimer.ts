@@ -93,10 +93,8 @@ export class Claimer implements LeaseHolder {
     while (this.again && this.canClaim) {
       this.again = false;
       const free = this.pool.free;
-      const tasks = await this.claimOnce(free);
       // A full hand means that there is probably more.
-      if (tasks.length === free) this.again = true;
-      for (const task of tasks) this.pool.start(task);
+      if ((await this.claimOnce(free)) === free) this.again = true;
     }
   }
 
@@ -104,20 +102,30 @@ export class Claimer implements LeaseHolder {
     return this.running && this.pool.free > 0 && this.heartbeat.alive;
   }
 
-  private async claimOnce(limit: number): Promise<ClaimedTask[]> {
+  /** The number of tasks started. */
+  private async claimOnce(limit: number): Promise<number> {
     const token = randomUUID();
     const instance = this.heartbeat.instanceId;
     this.openTokens.add(token);
     try {
-      const tasks = await this.store.claim(limit, instance, token);
+      const tasks = await this.claimUnder(token, limit, instance);
       // The lease was lost meanwhile: these stand under the old id, and the rescuer returns them.
-      return instance === this.heartbeat.instanceId ? tasks : [];
+      if (instance !== this.heartbeat.instanceId) return 0;
+      for (const task of tasks) this.pool.start(task);
+      return tasks.length;
+    } finally {
+      // Not before the runs stand in the pool: their leases would look like strays.
+      this.openTokens.delete(token);
+    }
+  }
+
+  private async claimUnder(token: string, limit: number, instance: string): Promise<ClaimedTask[]> {
+    try {
+      return await this.store.claim(limit, instance, token);
     } catch (error) {
       this.logger.warn({ msg: 'Claim failed', error: error instanceof Error ? error.message : String(error) });
       // The claim may have committed although its answer was lost.
-      return isDatabaseUnavailable(error) ? await this.store.claimedBy(token).catch(() => []) : [];
-    } finally {
-      this.openTokens.delete(token);
+      return isDatabaseUnavailable(error) ? this.store.claimedBy(token).catch(() => []) : [];
     }
   }
 

@@ -129,9 +129,12 @@ export class Heartbeat implements RunLease {
         await this.join();
         this.logger.log({ msg: 'Joined again after a lost lease', instance: this.id });
       } else {
+        const id = this.id;
         const sent = performance.now();
-        const renewed = await this.connection.run(renew, [this.id, this.options.leaseSeconds]);
-        if (renewed.length > 0) {
+        const renewed = await this.connection.run(renew, [id, this.options.leaseSeconds]);
+        if (this.id !== id) {
+          next = 0; // the answer came after the deadline: the runs have been told already
+        } else if (renewed.length > 0) {
           this.renewedAt(sent);
           await this.reconcile();
         } else {

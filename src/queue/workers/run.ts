@@ -25,7 +25,21 @@ export class Run implements TaskRun {
   abort(reason: AbortReason): void {
     if (!this.signal.aborted) this.controller.abort(reason);
   }
+
+  /** Aborts the run for its timeout when the time is up; returns the function that ends the timer. */
+  abortAfter(ms: number): () => void {
+    let timer: NodeJS.Timeout;
+    const wait = (rest: number) => {
+      const callback = rest > LONGEST_TIMER_MS ? () => wait(rest - LONGEST_TIMER_MS) : () => this.abort('timeout');
+      timer = setTimeout(callback, Math.min(rest, LONGEST_TIMER_MS));
+    };
+    wait(ms);
+    return () => clearTimeout(timer);
+  }
 }
+
+/** 24.8 days; a longer timer would fire at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** An instance can claim a task again while it still holds an old run of it: hence both. */
 export function runKey(id: string, token: string): string {

@@ -3,6 +3,7 @@ import { MetricsCollector } from '../metrics-collector.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from '../queue-options.js';
 import { retryDelaySeconds } from '../retry-policy.js';
 import { JournalStore } from '../store/journal-store.js';
+import { storableText } from '../store/storable-text.js';
 import { TaskStore, type FinishRow } from '../store/task-store.js';
 import { TaskHandler, type AbortReason, type ClaimedTask, type TaskOutcome } from '../task-handler.js';
 import { Heartbeat } from './heartbeat.js';
@@ -84,10 +85,9 @@ export class WorkerPool {
       queue_size: this.metrics.queueSize,
       queue_time_ms: Math.round(task.queueTimeMs),
     });
-    const timer =
-      task.timeoutSeconds === null ? undefined : setTimeout(() => run.abort('timeout'), task.timeoutSeconds * 1_000);
+    const endTimer = task.timeoutSeconds === null ? () => undefined : run.abortAfter(task.timeoutSeconds * 1_000);
     const outcome = await this.handle(run);
-    clearTimeout(timer);
+    endTimer();
     try {
       await this.record(run, outcome, labels);
     } catch (error) {
@@ -110,7 +110,9 @@ export class WorkerPool {
     if (reason === 'lost') return this.discard(labels);
     const { task } = run;
     if (reason === 'shutdown' && outcome.status === 'aborted') {
-      await this.store.handBack([{ id: task.id, token: task.leaseToken }], run.actor, 'handed_back');
+      const runs = [{ id: task.id, token: task.leaseToken }];
+      const returned = await this.store.handBack(runs, run.actor, 'handed_back');
+      if (returned.length === 0) return this.discard(labels);
       this.metrics.recordHandedBack();
       this.logger.log({ msg: 'Task handed back', ...labels });
       return;
@@ -175,7 +177,7 @@ function failure(
   return {
     status: again ? 'retrying' : 'failed',
     cause,
-    error_message: errorMessage,
+    error_message: storableText(errorMessage),
     result: result ?? null,
     failed: true,
     retry_seconds: again ? retryDelaySeconds(task.failures + 1) : null,

@@ -27,7 +27,7 @@ export interface WatchedScript {
 }
 
 export interface WatchedEnd {
-  /** Null when a signal ended the script, or when nobody can say. */
+  /** Null when a signal ended the script, or when nobody can say; but 128 + n for HUP, INT, PIPE and TERM. */
   readonly exitCode: number | null;
   /** The name of the signal that ended the script. */
   readonly signal: string | null;
@@ -260,10 +260,10 @@ class WatchedProcess {
     // An order that came after the end changes nothing; a forced end without an order was the lease's.
     const ended = forced ? (asked ?? 'aborted') : 'exited';
     const code = Number(status);
-    const exited = code <= 128 || new RegExp(`^\\[\\d+\\]\\S?\\s+${this.group} (Exit|Done)`, 'm').test(this.report);
-    return exited
-      ? { exitCode: code, signal: null, ended }
-      : { exitCode: null, signal: signalName(code - 128) ?? `signal ${code - 128}`, ended };
+    const killed = code > 128 && new RegExp(`: +${this.group} [A-Z]`).test(this.report);
+    return killed
+      ? { exitCode: null, signal: signalName(code - 128) ?? `signal ${code - 128}`, ended }
+      : { exitCode: code, signal: null, ended };
   }
 }
 

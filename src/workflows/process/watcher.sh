@@ -15,7 +15,8 @@
 #   reports  pipe, a line each:
 #              started <process group> <watcher>     before the command's first instruction
 #              failed <why>                          instead of it
-#              [1]+ <pid> <state> ...                what `jobs -l` says: tells "Exit 137" from "Killed"
+#              ...: <process group> Killed ...       bash's message where a signal ended the command, so that 137 is
+#                                                    not an exit code (none for HUP, INT, PIPE and TERM)
 #              ended <wait status> [term|kill]       and which order or silence came before the end
 #   stdout, stderr   pipes of the command
 #
@@ -64,8 +65,7 @@ sweep() {
 }
 
 # Ends with status 0 when it has killed the group and swept; when the watcher says `done` before that, with 2 if the group
-# was told to end, and 1 if not. Tells this by its status alone: a signal that interrupts the watcher's `wait` just when
-# the command ends makes bash lose the command's status.
+# was told to end, and 1 if not.
 obey() {
   local left=$1 order seconds ordered=1
   while
@@ -129,7 +129,6 @@ watch() {
     exit
   fi
   self=${BASHPID:-$(exec sh -c 'echo $PPID')}
-  trap 'jobs -l >&6' CHLD
 
   # Job control gives each background job its process group. It goes again before the wait, which would otherwise return
   # when the command is only stopped.
@@ -146,13 +145,14 @@ watch() {
   control=$!
   set +m
 
-  wait "$group"
+  # A signal interrupts no wait here, and no trap runs during one: both make bash 5.2 lose the status now and then, a trap
+  # for CHLD even corrupts its heap. What bash says about a death by signal is the only way to tell it from an exit.
+  wait "$group" 2>&6
   status=$?
   while kill -0 "$group"; do
     wait "$group"
     status=$?
   done
-  trap - CHLD
 
   # Without the slot, most likely without the service, the subshell may be at any point.
   if [ -p "$slot/orders" ]; then echo 'done' 7<>"$slot/orders" >&7; else kill -KILL "$control"; fi

@@ -142,6 +142,7 @@ describe('BashStep', () => {
       expect(result).toEqual({
         status: 'failed',
         cause: 'timeout',
+        exitCode: 143,
         errorMessage: `step 'x' took longer than its timeout of 0.5 s and was ended`,
         outputs: { a: '1' },
       });

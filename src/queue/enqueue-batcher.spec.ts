@@ -1,0 +1,155 @@
+import {
+  advance,
+  databaseAway,
+  deferred,
+  mockSleep,
+  sqlError,
+  standIn,
+  useFakeTime,
+  watch,
+} from '../../test/support/queue-doubles.js';
+import type { EncodedTask } from './new-task.js';
+import type { TaskStore } from './store/task-store.js';
+
+mockSleep();
+const { EnqueueBatcher } = await import('./enqueue-batcher.js');
+
+const task = (taskId: string, json = '{}'): EncodedTask => ({ taskId, json });
+
+function setup() {
+  const enqueue = jest.fn<Promise<void>, [readonly EncodedTask[]]>(async () => undefined);
+  const batcher = new EnqueueBatcher(standIn<TaskStore>({ enqueue }));
+  const statements = () => enqueue.mock.calls.map(([tasks]) => tasks.map(({ taskId }) => taskId).join(''));
+  const add = (ids: string) => [...ids].map((id) => watch(batcher.enqueue(task(id))));
+  /** The store refuses every statement that holds one of these tasks. */
+  const refuse = (ids: string, error: (id: string) => Error) =>
+    enqueue.mockImplementation(async (tasks) => {
+      const culprit = tasks.find(({ taskId }) => ids.includes(taskId));
+      if (culprit) throw error(culprit.taskId);
+    });
+  return { batcher, enqueue, statements, add, refuse };
+}
+
+const states = (seen: { state: string }[]) => seen.map(({ state }) => state);
+
+describe('EnqueueBatcher', () => {
+  beforeEach(() => useFakeTime());
+  afterEach(() => jest.useRealTimers());
+
+  it('stores all tasks of one turn with one statement and answers after it', async () => {
+    const { enqueue, statements, add } = setup();
+    const commit = deferred();
+    enqueue.mockReturnValueOnce(commit.promise);
+    const seen = add('abc');
+    await advance();
+    expect(statements()).toEqual(['abc']);
+    expect(states(seen)).toEqual(['pending', 'pending', 'pending']);
+    commit.resolve();
+    await advance();
+    expect(states(seen)).toEqual(['resolved', 'resolved', 'resolved']);
+  });
+
+  it('keeps a statement under eight megabytes', async () => {
+    const { batcher, enqueue } = setup();
+    const heavy = 'x'.repeat(3 * 1024 * 1024);
+    for (const id of 'abc') void batcher.enqueue(task(id, heavy));
+    await advance(1);
+    expect(enqueue.mock.calls.map(([tasks]) => tasks.length)).toEqual([2, 1]);
+  });
+
+  it('keeps a statement at 500 tasks, with two on their way at most', async () => {
+    const { batcher, enqueue } = setup();
+    enqueue.mockReturnValue(new Promise(() => undefined));
+    for (let n = 0; n < 1_200; n++) void batcher.enqueue(task(String(n)));
+    await advance(5);
+    expect(enqueue.mock.calls.map(([tasks]) => tasks.length)).toEqual([500, 500]);
+  });
+
+  it.each(['22P05', '23514', '54000'])('halves a batch refused with %s until the culprits fail alone', async (code) => {
+    const { add, refuse } = setup();
+    refuse('cf', (id) => sqlError(code, `bad ${id}`));
+    const seen = add('abcdefg');
+    await advance();
+    expect(states(seen)).toEqual(['resolved', 'resolved', 'rejected', 'resolved', 'resolved', 'rejected', 'resolved']);
+    expect(seen[2]!.value).toMatchObject({ message: 'bad c' });
+    expect(seen[5]!.value).toMatchObject({ message: 'bad f' });
+  });
+
+  it('stores no task twice while it halves', async () => {
+    const { enqueue, add } = setup();
+    const stored: string[] = [];
+    enqueue.mockImplementation(async (tasks) => {
+      const ids = tasks.map(({ taskId }) => taskId);
+      if (ids.includes('b')) throw sqlError('22001');
+      stored.push(...ids);
+    });
+    add('abcde');
+    await advance();
+    expect(stored.sort()).toEqual(['a', 'c', 'd', 'e']);
+  });
+
+  it.each([
+    ['a broken connection', databaseAway()],
+    ['08006', sqlError('08006')],
+    ['57P01', sqlError('57P01')],
+    ['53300', sqlError('53300')],
+  ])('repeats the same rows after %s, and never halves', async (_, error) => {
+    const { enqueue, statements, add } = setup();
+    enqueue.mockRejectedValueOnce(error).mockRejectedValueOnce(error);
+    const seen = add('abc');
+    await advance();
+    expect(statements()).toEqual(['abc']);
+    await advance(20);
+    expect(statements()).toEqual(['abc', 'abc']);
+    await advance(100);
+    expect(statements()).toEqual(['abc', 'abc', 'abc']);
+    expect(states(seen)).toEqual(['resolved', 'resolved', 'resolved']);
+  });
+
+  it('gives up after three repeats and rejects every caller with the error', async () => {
+    const { enqueue, statements, add } = setup();
+    const away = databaseAway();
+    enqueue.mockRejectedValue(away);
+    const seen = add('ab');
+    await advance(520);
+    expect(statements()).toEqual(['ab', 'ab', 'ab', 'ab']);
+    expect(seen).toEqual(Array(2).fill({ state: 'rejected', value: away }));
+    await advance(10_000);
+    expect(enqueue).toHaveBeenCalledTimes(4);
+  });
+
+  it.each(['42P01', '42501', '40001', '55P03'])('fails at once on %s', async (code) => {
+    const { enqueue, add } = setup();
+    enqueue.mockRejectedValue(sqlError(code));
+    const seen = add('abc');
+    await advance();
+    expect(states(seen)).toEqual(['rejected', 'rejected', 'rejected']);
+    await advance(10_000);
+    expect(enqueue).toHaveBeenCalledTimes(1);
+  });
+
+  it('tells the callers of a half that is stored so, even when the other half meets a dead database', async () => {
+    const { enqueue, add } = setup();
+    enqueue.mockImplementation(async (tasks) => {
+      const ids = tasks.map(({ taskId }) => taskId).join('');
+      if (ids === 'abcd') throw sqlError('22P05');
+      if (ids.includes('c')) throw databaseAway();
+    });
+    const seen = add('abcd');
+    await advance(10_000);
+    expect(states(seen)).toEqual(['resolved', 'resolved', 'rejected', 'rejected']);
+  });
+
+  it('is idle when the last statement has ended', async () => {
+    const { batcher, enqueue, add } = setup();
+    const commit = deferred();
+    enqueue.mockReturnValueOnce(commit.promise);
+    add('a');
+    const idle = watch(batcher.idle());
+    await advance();
+    expect(idle.state).toBe('pending');
+    commit.resolve();
+    await advance();
+    expect(idle.state).toBe('resolved');
+  });
+});

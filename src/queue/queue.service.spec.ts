@@ -1,0 +1,322 @@
+import { Test } from '@nestjs/testing';
+import type { EntityManager } from 'typeorm';
+import { deferred, queueOptions, recordLogs, standIn, turns, watch } from '../../test/support/queue-doubles.js';
+import { EnqueueBatcher } from './enqueue-batcher.js';
+import { Maintenance } from './maintenance/maintenance.js';
+import { Sweep } from './maintenance/sweep.js';
+import { MetricsCollector } from './metrics-collector.js';
+import { InvalidTaskError, type EncodedTask, type NewTask } from './new-task.js';
+import { QUEUE_OPTIONS } from './queue-options.js';
+import { QueueRuntime } from './queue-runtime.js';
+import { QueueDrainingError, QueueService, TaskNotFoundError, TaskStateError } from './queue.service.js';
+import { StatsStore } from './store/stats-store.js';
+import { TaskStore } from './store/task-store.js';
+import type { TaskStatus } from './task-status.js';
+import { Claimer } from './workers/claimer.js';
+import { WakeUps } from './workers/wake-ups.js';
+
+const TASK: NewTask = { appName: 'shop', workflowName: 'deploy', workflowSpec: {}, requestId: 'req-1' };
+const ANN = { actor: 'ann', requestId: 'req-2' };
+const OPTIONS = queueOptions();
+
+async function setup() {
+  const store = {
+    enqueueWith: jest.fn<Promise<void>, [EntityManager, readonly EncodedTask[]]>(async () => undefined),
+    lookAt: jest.fn<Promise<{ id: string; status: TaskStatus } | undefined>, [string]>(async () => ({
+      id: '7',
+      status: 'running',
+    })),
+    cancelIdle: jest.fn<Promise<boolean>, unknown[]>(async () => false),
+    requestCancel: jest.fn<Promise<string | undefined>, unknown[]>(async () => undefined),
+    redrive: jest.fn<Promise<boolean>, unknown[]>(async () => true),
+  };
+  const batcher = { enqueue: jest.fn<Promise<void>, [EncodedTask]>(async () => undefined) };
+  const stats = { read: jest.fn(async () => ({ queue_size: 3 })), readActive: jest.fn(async () => ({ count: 0 })) };
+  const runtime = { draining: false, drain: jest.fn(async () => undefined) };
+  const claimer = { wake: jest.fn() };
+  const maintenance = { lookAgain: jest.fn() };
+  const sweep = { sweepTasks: jest.fn<Promise<number>, unknown[]>(async () => 1) };
+  const wakeUps = { send: jest.fn() };
+  const module = await Test.createTestingModule({
+    providers: [
+      QueueService,
+      MetricsCollector,
+      { provide: TaskStore, useValue: store },
+      { provide: EnqueueBatcher, useValue: batcher },
+      { provide: StatsStore, useValue: stats },
+      { provide: QueueRuntime, useValue: runtime },
+      { provide: Claimer, useValue: claimer },
+      { provide: Maintenance, useValue: maintenance },
+      { provide: Sweep, useValue: sweep },
+      { provide: WakeUps, useValue: wakeUps },
+      { provide: QUEUE_OPTIONS, useValue: OPTIONS },
+    ],
+  }).compile();
+  const woken = () => [
+    claimer.wake.mock.calls.length,
+    maintenance.lookAgain.mock.calls.length,
+    wakeUps.send.mock.calls.filter(([wakeUp]) => wakeUp === 'ready').length,
+  ];
+  return {
+    logs: recordLogs(),
+    queue: module.get(QueueService),
+    metrics: module.get(MetricsCollector),
+    store,
+    batcher,
+    stats,
+    runtime,
+    sweep,
+    wakeUps,
+    woken,
+  };
+}
+
+const rowOf = (encoded: EncodedTask) => JSON.parse(encoded.json) as Record<string, unknown>;
+
+describe('QueueService', () => {
+  afterEach(() => jest.restoreAllMocks());
+
+  describe('enqueue', () => {
+    it('answers with the id when the row is committed, and only then tells anybody', async () => {
+      const { logs, queue, batcher, metrics, woken } = await setup();
+      const commit = deferred();
+      batcher.enqueue.mockReturnValueOnce(commit.promise);
+      const result = watch(queue.enqueue(TASK));
+      await turns();
+      expect(result.state).toBe('pending');
+      expect(woken()).toEqual([0, 0, 0]);
+      expect(logs).toEqual([]);
+      commit.resolve();
+      await turns();
+      const [encoded] = batcher.enqueue.mock.calls[0]!;
+      expect(result.value).toEqual({ taskId: encoded.taskId });
+      expect(rowOf(encoded)).toMatchObject({ task_id: encoded.taskId, app_name: 'shop', promise_seconds: 600 });
+      expect(woken()).toEqual([1, 1, 1]);
+      expect(metrics.snapshot().enqueued).toBe(1);
+      expect(logs).toEqual([
+        {
+          level: 'log',
+          msg: 'Task enqueued',
+          task_id: encoded.taskId,
+          app_name: 'shop',
+          workflow_name: 'deploy',
+          queue_size: 1,
+          request_id: 'req-1',
+        },
+      ]);
+    });
+
+    it('takes part in the transaction of a manager, unbatched', async () => {
+      const { queue, store, batcher } = await setup();
+      const manager = standIn<EntityManager>({});
+      const { taskId } = await queue.enqueue(TASK, { manager });
+      expect(batcher.enqueue).not.toHaveBeenCalled();
+      expect(store.enqueueWith.mock.calls).toEqual([[manager, [expect.objectContaining({ taskId })]]]);
+    });
+
+    it.each(['with', 'without'])(
+      'rejects %s a manager with the error of the database, and tells nobody',
+      async (how) => {
+        const { logs, queue, store, batcher, metrics, woken } = await setup();
+        const away = new Error('away');
+        store.enqueueWith.mockRejectedValue(away);
+        batcher.enqueue.mockRejectedValue(away);
+        const manager = how === 'with' ? standIn<EntityManager>({}) : undefined;
+        await expect(queue.enqueue(TASK, { manager })).rejects.toBe(away);
+        expect(woken()).toEqual([0, 0, 0]);
+        expect(metrics.snapshot().enqueued).toBe(0);
+        expect(logs).toEqual([]);
+      },
+    );
+
+    it('refuses what cannot be stored before it reaches a batch', async () => {
+      const { queue, batcher } = await setup();
+      await expect(queue.enqueue({ ...TASK, appName: '' })).rejects.toThrow(InvalidTaskError);
+      expect(batcher.enqueue).not.toHaveBeenCalled();
+    });
+  });
+
+  describe('enqueueMany', () => {
+    it('stores each, and gives the ids in order', async () => {
+      const { queue, batcher, metrics, woken } = await setup();
+      const enqueued = await queue.enqueueMany([TASK, { ...TASK, appName: 'blog' }]);
+      const encoded = batcher.enqueue.mock.calls.map(([task]) => task);
+      expect(encoded.map((task) => rowOf(task).app_name)).toEqual(['shop', 'blog']);
+      expect(enqueued).toEqual(encoded.map(({ taskId }) => ({ taskId })));
+      expect(metrics.snapshot().enqueued).toBe(2);
+      expect(woken()).toEqual([1, 1, 1]);
+    });
+
+    it('rejects with the first error when all have been tried, and tells of those that are stored', async () => {
+      const { logs, queue, batcher, metrics, woken } = await setup();
+      const last = deferred();
+      const [first, second] = [new Error('first'), new Error('second')];
+      batcher.enqueue
+        .mockRejectedValueOnce(first)
+        .mockResolvedValueOnce(undefined)
+        .mockRejectedValueOnce(second)
+        .mockReturnValueOnce(last.promise);
+      const apps = ['a', 'b', 'c', 'd'];
+      const result = watch(queue.enqueueMany(apps.map((appName) => ({ ...TASK, appName }))));
+      await turns();
+      expect(result.state).toBe('pending');
+      last.resolve();
+      await turns();
+      expect(result).toEqual({ state: 'rejected', value: first });
+      expect(metrics.snapshot().enqueued).toBe(2);
+      expect(logs.map(({ app_name }) => app_name)).toEqual(['b', 'd']);
+      const idOf = (index: number) => batcher.enqueue.mock.calls[index]![0].taskId;
+      expect(logs.map(({ task_id }) => task_id)).toEqual([idOf(1), idOf(3)]);
+      expect(woken()).toEqual([1, 1, 1]);
+    });
+
+    it('stores nothing when one of them is no valid task', async () => {
+      const { queue, batcher } = await setup();
+      await expect(queue.enqueueMany([TASK, { ...TASK, workflowName: 'a\0' }])).rejects.toThrow(InvalidTaskError);
+      expect(batcher.enqueue).not.toHaveBeenCalled();
+    });
+  });
+
+  describe('draining', () => {
+    it('takes nothing new, in any way', async () => {
+      const { queue, batcher, store, runtime } = await setup();
+      expect(queue.draining).toBe(false);
+      runtime.draining = true;
+      expect(queue.draining).toBe(true);
+      const manager = standIn<EntityManager>({});
+      await expect(queue.enqueue(TASK)).rejects.toThrow(QueueDrainingError);
+      await expect(queue.enqueue(TASK, { manager })).rejects.toThrow(QueueDrainingError);
+      await expect(queue.enqueueMany([TASK])).rejects.toThrow(QueueDrainingError);
+      expect(batcher.enqueue).not.toHaveBeenCalled();
+      expect(store.enqueueWith).not.toHaveBeenCalled();
+    });
+
+    it('is the runtime’s to do', async () => {
+      const { queue, runtime } = await setup();
+      await queue.drain();
+      expect(runtime.drain).toHaveBeenCalledTimes(1);
+    });
+  });
+
+  it('reads the numbers of the whole cluster', async () => {
+    const { queue } = await setup();
+    expect(await queue.getStats()).toEqual({ queue_size: 3 });
+    expect(await queue.getActiveTasks()).toEqual({ count: 0 });
+  });
+
+  describe('cancel', () => {
+    it('ends a task that waits at once', async () => {
+      const { queue, store, wakeUps } = await setup();
+      store.cancelIdle.mockResolvedValueOnce(true);
+      expect(await queue.cancel('task-7', ANN, 'not wanted')).toBe('cancelled');
+      expect(store.lookAt.mock.calls).toEqual([['task-7']]);
+      expect(store.cancelIdle.mock.calls).toEqual([['7', ANN, 'not wanted']]);
+      expect(store.requestCancel).not.toHaveBeenCalled();
+      expect(wakeUps.send).not.toHaveBeenCalled();
+    });
+
+    it('asks for the end of one that runs, and wakes the instance that runs it', async () => {
+      const { queue, store, wakeUps } = await setup();
+      store.requestCancel.mockResolvedValueOnce('them');
+      expect(await queue.cancel('task-7', ANN)).toBe('running');
+      expect(store.requestCancel.mock.calls).toEqual([['7', ANN, 'cancelled']]);
+      expect(wakeUps.send.mock.calls).toEqual([['cancel:them']]);
+    });
+
+    it('looks again for a task that is just changing hands', async () => {
+      const { queue, store, sweep } = await setup();
+      store.requestCancel.mockResolvedValueOnce(undefined).mockResolvedValueOnce('them');
+      expect(await queue.cancel('task-7', ANN)).toBe('running');
+      expect(store.lookAt).toHaveBeenCalledTimes(2);
+      expect(store.cancelIdle).toHaveBeenCalledTimes(2);
+      expect(sweep.sweepTasks).not.toHaveBeenCalled();
+    });
+
+    it('repairs the task after six looks in vain and looks once more', async () => {
+      const { queue, store, sweep } = await setup();
+      sweep.sweepTasks.mockImplementation(async () => {
+        expect(store.lookAt).toHaveBeenCalledTimes(6);
+        store.cancelIdle.mockResolvedValue(true);
+        return 1;
+      });
+      expect(await queue.cancel('task-7', ANN)).toBe('cancelled');
+      expect(sweep.sweepTasks.mock.calls).toEqual([[['7'], 'ann']]);
+      expect(store.lookAt).toHaveBeenCalledTimes(7);
+    });
+
+    it('gives up after that, and repairs once', async () => {
+      const { queue, store, sweep } = await setup();
+      await expect(queue.cancel('task-7', ANN)).rejects.toMatchObject({
+        name: 'TaskStateError',
+        message: expect.stringContaining('try again'),
+      });
+      expect(store.lookAt).toHaveBeenCalledTimes(7);
+      expect(sweep.sweepTasks).toHaveBeenCalledTimes(1);
+    });
+
+    it('knows no task that is not there', async () => {
+      const { queue, store } = await setup();
+      store.lookAt.mockResolvedValue(undefined);
+      await expect(queue.cancel('task-7', ANN)).rejects.toThrow(new TaskNotFoundError('task-7'));
+      expect(store.cancelIdle).not.toHaveBeenCalled();
+    });
+
+    it.each(['completed', 'failed', 'cancelled'] as const)('has nothing to cancel when it is %s', async (status) => {
+      const { queue, store } = await setup();
+      store.lookAt.mockResolvedValue({ id: '7', status });
+      await expect(queue.cancel('task-7', ANN)).rejects.toMatchObject({
+        name: 'TaskStateError',
+        taskId: 'task-7',
+        status,
+      });
+      expect(store.cancelIdle).not.toHaveBeenCalled();
+      expect(store.requestCancel).not.toHaveBeenCalled();
+    });
+
+    it('finds a task that ends between two looks', async () => {
+      const { queue, store } = await setup();
+      store.lookAt
+        .mockResolvedValueOnce({ id: '7', status: 'running' })
+        .mockResolvedValueOnce({ id: '7', status: 'completed' });
+      await expect(queue.cancel('task-7', ANN)).rejects.toMatchObject({ status: 'completed' });
+    });
+
+    it('rejects with the error of the database', async () => {
+      const { queue, store } = await setup();
+      store.cancelIdle.mockRejectedValue(new Error('away'));
+      await expect(queue.cancel('task-7', ANN)).rejects.toThrow('away');
+      expect(store.cancelIdle).toHaveBeenCalledTimes(1);
+    });
+  });
+
+  describe('retry', () => {
+    it('sends the task through the queue again and wakes the workers', async () => {
+      const { queue, store, woken } = await setup();
+      await queue.retry('task-7', ANN);
+      expect(store.redrive.mock.calls).toEqual([['task-7', ANN, OPTIONS.promiseSeconds]]);
+      expect(store.lookAt).not.toHaveBeenCalled();
+      expect(woken()).toEqual([1, 1, 1]);
+    });
+
+    it('knows no task that is not there', async () => {
+      const { queue, store, woken } = await setup();
+      store.redrive.mockResolvedValue(false);
+      store.lookAt.mockResolvedValue(undefined);
+      await expect(queue.retry('task-7', ANN)).rejects.toThrow(TaskNotFoundError);
+      expect(woken()).toEqual([0, 0, 0]);
+    });
+
+    it.each(['pending', 'running', 'retrying', 'waiting', 'scheduled'] as const)(
+      'refuses a task that is %s',
+      async (status) => {
+        const { queue, store, woken } = await setup();
+        store.redrive.mockResolvedValue(false);
+        store.lookAt.mockResolvedValue({ id: '7', status });
+        const refusal = await queue.retry('task-7', ANN).catch((error: unknown) => error);
+        expect(refusal).toBeInstanceOf(TaskStateError);
+        expect(refusal).toMatchObject({ status, message: expect.stringContaining(`the task is ${status}`) });
+        expect(woken()).toEqual([0, 0, 0]);
+      },
+    );
+  });
+});

@@ -1,0 +1,141 @@
+import { EventEmitter } from 'node:events';
+import { deferred, recordLogs, standIn, turns } from '../../../test/support/queue-doubles.js';
+import type { QueueDatabase, Statement } from '../store/queue-database.js';
+import { WakeUps, type WakeUp } from './wake-ups.js';
+
+class FakeClient extends EventEmitter {
+  readonly connect = jest.fn(async () => undefined);
+  readonly query = jest.fn<Promise<unknown>, [string]>(async () => undefined);
+  readonly end = jest.fn(async () => undefined);
+}
+
+function setup() {
+  const clients: FakeClient[] = [];
+  const run = jest.fn<Promise<unknown[]>, [Statement, readonly unknown[]]>(async () => []);
+  const newClient = jest.fn(() => {
+    const client = new FakeClient();
+    clients.push(client);
+    return client;
+  });
+  const wakeUps = new WakeUps(standIn<QueueDatabase>({ run, newClient }));
+  const heard: WakeUp[] = [];
+  wakeUps.onWakeUp((wakeUp) => heard.push(wakeUp));
+  const sent = () => run.mock.calls.map(([, values]) => values[0]);
+  return { wakeUps, run, newClient, clients, heard, sent };
+}
+
+describe('WakeUps', () => {
+  let logs: ReturnType<typeof recordLogs>;
+  beforeEach(() => (logs = recordLogs()));
+  afterEach(() => jest.restoreAllMocks());
+
+  describe('send', () => {
+    it('sends a wake-up as a statement of its own', async () => {
+      const { wakeUps, run } = setup();
+      wakeUps.send('ready');
+      await turns();
+      expect(run).toHaveBeenCalledTimes(1);
+      expect(run.mock.calls[0]![0].text).toContain('pg_notify');
+      expect(run.mock.calls[0]![1]).toEqual(['ready']);
+    });
+
+    it('sends one more for however many came while one was on its way', async () => {
+      const { wakeUps, run, sent } = setup();
+      const first = deferred<unknown[]>();
+      run.mockReturnValueOnce(first.promise);
+      for (let n = 0; n < 100; n++) wakeUps.send('ready');
+      await turns();
+      for (let n = 0; n < 100; n++) wakeUps.send('ready');
+      expect(sent()).toEqual(['ready']);
+      first.resolve([]);
+      await turns();
+      expect(sent()).toEqual(['ready', 'ready']);
+    });
+
+    it('keeps different wake-ups apart', async () => {
+      const { wakeUps, run, sent } = setup();
+      const first = deferred<unknown[]>();
+      run.mockReturnValueOnce(first.promise);
+      wakeUps.send('ready');
+      for (const wakeUp of ['cancel:a', 'cancel:b', 'cancel:a', 'ready'] as const) wakeUps.send(wakeUp);
+      first.resolve([]);
+      await turns();
+      expect(sent()).toEqual(['ready', 'cancel:a', 'cancel:b', 'ready']);
+    });
+
+    it('swallows a failure, and sends again the next time', async () => {
+      const { wakeUps, run, sent } = setup();
+      run.mockRejectedValueOnce(new Error('away'));
+      wakeUps.send('ready');
+      await turns();
+      wakeUps.send('cancel:a');
+      await turns();
+      expect(sent()).toEqual(['ready', 'cancel:a']);
+    });
+  });
+
+  describe('listening', () => {
+    it('begins with the first tick and keeps one connection', async () => {
+      const { wakeUps, clients, newClient } = setup();
+      expect(newClient).not.toHaveBeenCalled();
+      await wakeUps.ensureListening();
+      await wakeUps.ensureListening();
+      expect(newClient).toHaveBeenCalledTimes(1);
+      expect(clients[0]!.query.mock.calls).toEqual([['LISTEN turnpike_queue']]);
+    });
+
+    it('tells what it hears, own wake-ups included', async () => {
+      const { wakeUps, clients, heard } = setup();
+      await wakeUps.ensureListening();
+      clients[0]!.emit('notification', { payload: 'ready' });
+      clients[0]!.emit('notification', { payload: 'cancel:me' });
+      clients[0]!.emit('notification', {});
+      expect(heard).toEqual(['ready', 'cancel:me', 'ready']);
+    });
+
+    it('listens again on a new connection after a loss', async () => {
+      const { wakeUps, clients, heard } = setup();
+      await wakeUps.ensureListening();
+      clients[0]!.emit('error', new Error('terminated'));
+      await wakeUps.ensureListening();
+      expect(clients[1]!.query.mock.calls).toEqual([['LISTEN turnpike_queue']]);
+      clients[1]!.emit('notification', { payload: 'ready' });
+      expect(heard).toEqual(['ready']);
+    });
+
+    it('says once that it cannot, and once that it can again', async () => {
+      const { wakeUps, newClient } = setup();
+      const dead = () => {
+        const client = new FakeClient();
+        client.connect.mockRejectedValue(new Error('away'));
+        return client;
+      };
+      newClient.mockImplementationOnce(dead).mockImplementationOnce(dead);
+      await wakeUps.ensureListening();
+      await wakeUps.ensureListening();
+      expect(logs).toMatchObject([{ level: 'warn', error: 'away' }]);
+      await wakeUps.ensureListening();
+      await wakeUps.ensureListening();
+      expect(logs.slice(1)).toMatchObject([{ level: 'log', msg: 'Notifications from PostgreSQL are back' }]);
+    });
+
+    it('gives a connection up that connects but cannot listen', async () => {
+      const { wakeUps, newClient } = setup();
+      const mute = new FakeClient();
+      mute.query.mockRejectedValue(new Error('not in this pooling mode'));
+      newClient.mockImplementationOnce(() => mute);
+      await wakeUps.ensureListening();
+      expect(mute.end).toHaveBeenCalledTimes(1);
+      expect(logs).toMatchObject([{ level: 'warn', error: 'not in this pooling mode' }]);
+    });
+  });
+
+  it('ends its connection with stop, and opens none after it', async () => {
+    const { wakeUps, clients, newClient } = setup();
+    await wakeUps.ensureListening();
+    await wakeUps.stop();
+    expect(clients[0]!.end).toHaveBeenCalledTimes(1);
+    await wakeUps.ensureListening();
+    expect(newClient).toHaveBeenCalledTimes(1);
+  });
+});

@@ -1,0 +1,437 @@
+import {
+  aClaimedTask,
+  advance,
+  deferred,
+  mockSleep,
+  queueOptions,
+  recordLogs,
+  standIn,
+  useFakeTime,
+  watch,
+  type Deferred,
+} from '../../../test/support/queue-doubles.js';
+import { MetricsCollector } from '../metrics-collector.js';
+import type { JournalStore } from '../store/journal-store.js';
+import type { Finished, TaskStore } from '../store/task-store.js';
+import type { AbortReason, ClaimedTask, TaskHandler, TaskOutcome, TaskRun } from '../task-handler.js';
+import type { Heartbeat } from './heartbeat.js';
+import { runKey } from './run.js';
+import type { FinishResult, StatusBatcher } from './status-batcher.js';
+
+mockSleep();
+const { WorkerPool } = await import('./worker-pool.js');
+
+type Outcome = Parameters<StatusBatcher['finish']>[0];
+
+/** A pool whose handler ends its runs when the test says so. */
+function setup({ workers = 3 }: { workers?: number } = {}) {
+  const handled: { run: TaskRun; end: Deferred<TaskOutcome> }[] = [];
+  const handler = {
+    handle: jest.fn((run: TaskRun) => {
+      const end = deferred<TaskOutcome>();
+      handled.push({ run, end });
+      return end.promise;
+    }),
+  };
+  const finish = jest.fn<Promise<FinishResult>, [Outcome]>(async ({ id, attempt, status }): Promise<Finished> => ({
+    id,
+    attempt,
+    status,
+    execution_time_ms: 1_234.5,
+  }));
+  const handBack = jest.fn<Promise<{ id: string }[]>, [{ id: string; token: string }[], string, string]>(
+    async (runs) => runs,
+  );
+  const journalOf = jest.fn((task: ClaimedTask, _lease: unknown, _actor: string) => ({ of: task.id }));
+  const heartbeat = { instanceId: 'me' };
+  const metrics = new MetricsCollector();
+  const pool = new WorkerPool(
+    standIn<TaskHandler>(handler),
+    standIn<TaskStore>({ handBack }),
+    standIn<JournalStore>({ journalOf }),
+    standIn<StatusBatcher>({ finish }),
+    standIn<Heartbeat>(heartbeat),
+    metrics,
+    queueOptions({ workers }),
+  );
+  const freed = jest.fn();
+  pool.onWorkerFree(freed);
+  const key = (id: string) => runKey(id, `token-${id}`);
+  const start = (id: string, changes: Partial<ClaimedTask> = {}) => {
+    pool.start(aClaimedTask({ id, taskId: `task-${id}`, leaseToken: `token-${id}`, ...changes }));
+    return handled.at(-1)!;
+  };
+  /** Starts a task, aborts its run if a reason is given, ends it so, and gives what was recorded. */
+  const run = async (
+    outcome: TaskOutcome | Error,
+    { reason, ...changes }: Partial<ClaimedTask> & { reason?: AbortReason } = {},
+  ) => {
+    const { end } = start('1', changes);
+    if (reason) pool.abort(key('1'), reason);
+    if (outcome instanceof Error) end.reject(outcome);
+    else end.resolve(outcome);
+    await advance();
+    return finish.mock.calls[0]?.[0];
+  };
+  return { pool, handler, handled, finish, handBack, journalOf, heartbeat, metrics, freed, start, key, run };
+}
+
+const FAILED: TaskOutcome = {
+  status: 'failed',
+  cause: 'step_failed',
+  errorMessage: 'step "build" ended with exit code 1',
+  retryable: true,
+};
+const ABORTED: TaskOutcome = { status: 'aborted' };
+const COMPLETED: TaskOutcome = { status: 'completed' };
+
+describe('WorkerPool', () => {
+  let logs: ReturnType<typeof recordLogs>;
+  beforeEach(() => {
+    useFakeTime();
+    logs = recordLogs();
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+    jest.restoreAllMocks();
+  });
+
+  it('hands the task to the handler with the lease of the instance and a journal of its own', () => {
+    const { start, heartbeat, journalOf } = setup();
+    const { run } = start('1');
+    expect(run.task.taskId).toBe('task-1');
+    expect(run.lease).toBe(heartbeat);
+    expect(run.journal).toEqual({ of: '1' });
+    expect(run.signal.aborted).toBe(false);
+    expect(journalOf.mock.calls).toEqual([[run.task, heartbeat, 'worker:me']]);
+  });
+
+  describe('records', () => {
+    it('a completed run, under its lease and attempt, with the result', async () => {
+      const { run, metrics } = setup();
+      expect(await run({ status: 'completed', result: { url: 'x' } }, { attempt: 3, maxAttempts: 3 })).toEqual({
+        id: '1',
+        token: 'token-1',
+        attempt: 3,
+        status: 'completed',
+        cause: null,
+        error_message: null,
+        result: { url: 'x' },
+        failed: false,
+        retry_seconds: null,
+      });
+      expect(metrics.snapshot()).toMatchObject({ started: 1, completed: 1, executionTimeMs: 1_235 });
+      expect(logs.map(({ msg }) => msg)).toEqual(['Processing task', 'Task completed']);
+    });
+
+    it('a failed run, with cause, message and what it had so far', async () => {
+      const { run, metrics } = setup();
+      expect(await run({ ...FAILED, result: { steps: 1 } })).toMatchObject({
+        status: 'failed',
+        cause: 'step_failed',
+        error_message: 'step "build" ended with exit code 1',
+        result: { steps: 1 },
+        failed: true,
+        retry_seconds: null,
+      });
+      expect(metrics.snapshot()).toMatchObject({ failed: 1 });
+      expect(logs.at(-1)).toMatchObject({ level: 'warn', msg: 'Task failed', cause: 'step_failed' });
+    });
+
+    it.each([
+      ['throws', async (): Promise<TaskOutcome> => Promise.reject(new Error('boom'))],
+      [
+        'throws before it returns a promise',
+        (): Promise<TaskOutcome> => {
+          throw new Error('boom');
+        },
+      ],
+    ])('a handler that %s as a failure that may be retried', async (_, handle) => {
+      const { start, handler, finish } = setup();
+      handler.handle.mockImplementation(handle);
+      handler.handle.mockClear();
+      expect(() => start('1', { maxAttempts: 2 })).not.toThrow();
+      await advance();
+      expect(finish.mock.calls).toMatchObject([
+        [{ status: 'retrying', cause: 'step_failed', error_message: 'boom', failed: true }],
+      ]);
+    });
+
+    it('a thrown string, and what PostgreSQL cannot store of it with a mark', async () => {
+      const { start, finish } = setup();
+      start('1').end.reject('no\0pe');
+      await advance();
+      expect(finish.mock.calls[0]![0].error_message).toBe('no\ufffdpe');
+    });
+
+    it('a handler that gives up unasked as a failure', async () => {
+      const { run } = setup();
+      expect(await run(ABORTED)).toMatchObject({ status: 'failed', cause: 'step_failed', failed: true });
+    });
+  });
+
+  describe('retries', () => {
+    it.each([
+      { failures: 0, maxAttempts: 3, status: 'retrying', atMost: 5 },
+      { failures: 1, maxAttempts: 3, status: 'retrying', atMost: 10 },
+      { failures: 2, maxAttempts: 3, status: 'failed', atMost: null },
+      { failures: 0, maxAttempts: 1, status: 'failed', atMost: null },
+    ])('after $failures failures of $maxAttempts: $status', async ({ failures, maxAttempts, status, atMost }) => {
+      jest.spyOn(Math, 'random').mockReturnValue(1);
+      const { run } = setup();
+      // Claims that cost nothing, a drain's for one, count as attempts and as no failures.
+      const recorded = await run(FAILED, { failures, maxAttempts, attempt: 9 });
+      expect(recorded).toMatchObject({ status, retry_seconds: atMost, failed: true });
+    });
+
+    it('never what another try cannot help', async () => {
+      const { run } = setup();
+      expect(await run({ ...FAILED, retryable: false }, { maxAttempts: 5 })).toMatchObject({
+        status: 'failed',
+        retry_seconds: null,
+      });
+    });
+
+    it('say so in log and count', async () => {
+      const { run, metrics } = setup();
+      await run(FAILED, { maxAttempts: 2 });
+      expect(metrics.snapshot()).toMatchObject({ retrying: 1, failed: 0 });
+      expect(logs.at(-1)).toMatchObject({ level: 'warn', msg: 'Task will be retried' });
+    });
+  });
+
+  describe('a cancelled run', () => {
+    it.each([
+      ['stopped', ABORTED],
+      ['reports its end as a failure', FAILED],
+      ['throws', new Error('killed')],
+    ])('that %s is cancelled, at no cost and without another try', async (_, outcome) => {
+      const { run, metrics } = setup();
+      expect(await run(outcome, { reason: 'cancelled', maxAttempts: 5 })).toMatchObject({
+        status: 'cancelled',
+        cause: 'cancelled',
+        failed: false,
+        retry_seconds: null,
+      });
+      expect(metrics.snapshot()).toMatchObject({ cancelled: 1 });
+      expect(logs.at(-1)).toMatchObject({ msg: 'Task cancelled' });
+    });
+
+    it('that was done anyway is completed', async () => {
+      const { run } = setup();
+      expect(await run(COMPLETED, { reason: 'cancelled' })).toMatchObject({ status: 'completed', cause: null });
+    });
+
+    it('counts as what the database made of it', async () => {
+      const { run, finish, metrics } = setup();
+      finish.mockResolvedValueOnce({ id: '1', attempt: 1, status: 'cancelled', execution_time_ms: 1 });
+      await run(FAILED);
+      expect(metrics.snapshot()).toMatchObject({ cancelled: 1, failed: 0 });
+    });
+  });
+
+  describe('a timeout', () => {
+    it('aborts the run when its time is up; that is a failure, and may be retried', async () => {
+      const { start, finish } = setup();
+      const { run, end } = start('1', { timeoutSeconds: 90, maxAttempts: 2 });
+      await advance(89_999);
+      expect(run.signal.aborted).toBe(false);
+      await advance(1);
+      expect(run.signal.reason).toBe('timeout');
+      end.resolve(ABORTED);
+      await advance();
+      expect(finish.mock.calls).toMatchObject([
+        [{ status: 'retrying', cause: 'timeout', error_message: expect.stringContaining('timeout of 90 s') }],
+      ]);
+    });
+
+    it('is the last failure when no attempt is left', async () => {
+      const { run } = setup();
+      expect(await run(ABORTED, { reason: 'timeout', timeoutSeconds: 1 })).toMatchObject({
+        status: 'failed',
+        cause: 'timeout',
+        retry_seconds: null,
+      });
+    });
+
+    it('leaves no timer behind when the run ends before it', async () => {
+      const { start } = setup();
+      const { run, end } = start('1', { timeoutSeconds: 90 });
+      expect(jest.getTimerCount()).toBe(1);
+      end.resolve(COMPLETED);
+      await advance();
+      expect(jest.getTimerCount()).toBe(0);
+      expect(run.signal.aborted).toBe(false);
+    });
+
+    it('is none for a task without one', () => {
+      setup().start('1');
+      expect(jest.getTimerCount()).toBe(0);
+    });
+  });
+
+  describe('a run whose lease is lost', () => {
+    it.each([
+      ['stopped', ABORTED],
+      ['completed', COMPLETED],
+      ['failed', FAILED],
+      ['threw', new Error('killed')],
+    ])('writes nothing, though it %s', async (_, outcome) => {
+      const { run, finish, handBack, metrics, freed } = setup();
+      await run(outcome, { reason: 'lost' });
+      expect(finish).not.toHaveBeenCalled();
+      expect(handBack).not.toHaveBeenCalled();
+      expect(metrics.snapshot()).toMatchObject({ lost: 1, completed: 0, failed: 0 });
+      expect(logs.at(-1)).toMatchObject({ level: 'warn', msg: expect.stringContaining('lease was lost') });
+      expect(freed).toHaveBeenCalledTimes(1);
+    });
+
+    it('is known also from the answer of the database', async () => {
+      const { run, finish, metrics } = setup();
+      finish.mockResolvedValueOnce('lost');
+      await run(COMPLETED);
+      expect(metrics.snapshot()).toMatchObject({ lost: 1, completed: 0, executionTimeMs: 0 });
+    });
+  });
+
+  describe('a shutdown', () => {
+    it.each([
+      ['stopped', ABORTED],
+      ['threw', new Error('killed')],
+    ])('hands the task back when its run %s', async (_, outcome) => {
+      const { run, finish, handBack, metrics } = setup();
+      await run(outcome, { reason: 'shutdown' });
+      expect(handBack.mock.calls).toEqual([[[{ id: '1', token: 'token-1' }], 'worker:me', 'handed_back']]);
+      expect(finish).not.toHaveBeenCalled();
+      expect(metrics.snapshot()).toMatchObject({ handedBack: 1 });
+      expect(logs.at(-1)).toMatchObject({ msg: 'Task handed back' });
+    });
+
+    it.each([
+      ['completed', COMPLETED],
+      ['failed', FAILED],
+    ])('records a run that %s in time', async (status, outcome) => {
+      const { run, handBack } = setup();
+      expect(await run(outcome, { reason: 'shutdown' })).toMatchObject({ status });
+      expect(handBack).not.toHaveBeenCalled();
+    });
+
+    it('counts as lost what had no lease any more to hand back', async () => {
+      const { run, handBack, metrics } = setup();
+      handBack.mockResolvedValueOnce([]);
+      await run(ABORTED, { reason: 'shutdown' });
+      expect(metrics.snapshot()).toMatchObject({ handedBack: 0, lost: 1 });
+    });
+
+    it('logs what could not be handed back, and frees the worker', async () => {
+      const { run, pool, handBack } = setup();
+      handBack.mockRejectedValueOnce(new Error('away'));
+      await run(ABORTED, { reason: 'shutdown' });
+      expect(logs.at(-1)).toMatchObject({ level: 'error', error: 'away', task_id: 'task-1' });
+      expect(pool.free).toBe(3);
+    });
+  });
+
+  it('logs an outcome that could not be recorded, counts nothing, and frees the worker', async () => {
+    const { run, pool, finish, metrics, freed } = setup();
+    finish.mockRejectedValueOnce(new Error('away'));
+    await run(COMPLETED);
+    expect(logs.at(-1)).toMatchObject({
+      level: 'error',
+      msg: 'The outcome of a task could not be recorded',
+      task_id: 'task-1',
+      error: 'away',
+    });
+    expect(metrics.snapshot()).toMatchObject({ completed: 0, lost: 0 });
+    expect(pool.free).toBe(3);
+    expect(freed).toHaveBeenCalledTimes(1);
+  });
+
+  describe('free, keys and idle', () => {
+    it('tell what runs', async () => {
+      const { pool, start, key, freed } = setup();
+      expect(pool.free).toBe(3);
+      const first = start('1');
+      start('2');
+      expect(pool.free).toBe(1);
+      expect(pool.keys()).toEqual(new Set([key('1'), key('2')]));
+      expect(pool.has('1', 'token-1')).toBe(true);
+      expect(pool.has('1', 'token-2')).toBe(false);
+      first.end.resolve(COMPLETED);
+      await advance();
+      expect(pool.free).toBe(2);
+      expect(pool.keys()).toEqual(new Set([key('2')]));
+      expect(pool.has('1', 'token-1')).toBe(false);
+      expect(freed).toHaveBeenCalledTimes(1);
+    });
+
+    it('give a set that does not change under whoever holds it', () => {
+      const { pool, start } = setup();
+      const before = pool.keys();
+      start('1');
+      expect(before.size).toBe(0);
+    });
+
+    it('keep the worker until the outcome is recorded', async () => {
+      const { pool, start, finish, freed } = setup();
+      const commit = deferred<FinishResult>();
+      finish.mockReturnValueOnce(commit.promise);
+      const { end } = start('1');
+      const idle = watch(pool.idle());
+      end.resolve(COMPLETED);
+      await advance();
+      expect(pool.free).toBe(2);
+      expect(idle.state).toBe('pending');
+      expect(freed).not.toHaveBeenCalled();
+      commit.resolve('lost');
+      await advance();
+      expect(pool.free).toBe(3);
+      expect(idle.state).toBe('resolved');
+    });
+
+    it('have the worker free by the time they call back', async () => {
+      const { pool, start } = setup({ workers: 1 });
+      let free = -1;
+      pool.onWorkerFree(() => (free = pool.free));
+      start('1').end.resolve(COMPLETED);
+      await advance();
+      expect(free).toBe(1);
+    });
+
+    it('wait for all runs, also those that began after', async () => {
+      const { pool, start } = setup();
+      await expect(pool.idle()).resolves.toBeUndefined();
+      const first = start('1');
+      const idle = watch(pool.idle());
+      const second = start('2');
+      first.end.resolve(COMPLETED);
+      await advance();
+      expect(idle.state).toBe('pending');
+      second.end.resolve(COMPLETED);
+      await advance();
+      expect(idle.state).toBe('resolved');
+    });
+
+    it('take an old and a new run of one task for two', async () => {
+      const { pool, start } = setup();
+      const old = start('1', { leaseToken: 'old' });
+      const again = start('1', { leaseToken: 'new' });
+      pool.abort(runKey('1', 'old'), 'lost');
+      expect([old.run.signal.aborted, again.run.signal.aborted]).toEqual([true, false]);
+      old.end.resolve(ABORTED);
+      await advance();
+      expect(pool.keys()).toEqual(new Set([runKey('1', 'new')]));
+    });
+  });
+
+  describe('abort', () => {
+    it('reaches one run, abortAll every one', () => {
+      const { pool, start, key } = setup();
+      const signals = ['1', '2', '3'].map((id) => start(id).run.signal);
+      pool.abort(key('2'), 'cancelled');
+      pool.abort('9:none', 'cancelled');
+      pool.abortAll('shutdown');
+      expect(signals.map(({ reason }) => reason as AbortReason)).toEqual(['shutdown', 'cancelled', 'shutdown']);
+    });
+  });
+});

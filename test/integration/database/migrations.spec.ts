@@ -1,0 +1,114 @@
+import pg from 'pg';
+import { dataSourceOptions, migrations, TurnpikeDataSource } from '../../../src/database/data-source.js';
+import { migrate } from '../../../src/database/migrate.js';
+import { createTestDatabase, type TestDatabase } from '../../support/test-database.js';
+
+let database: TestDatabase;
+beforeEach(async () => (database = await createTestDatabase()));
+afterEach(() => database.drop());
+
+/** An empty database: the migrated clone without its one schema. */
+async function emptied(): Promise<void> {
+  await database.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+}
+
+/** What the catalogues know of the schema, in words that do not depend on when it was made. */
+async function schema(): Promise<string[]> {
+  const parts = await Promise.all([
+    database.query(`
+      SELECT format('column %s.%s %s%s default %s identity %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+                    CASE WHEN a.attnotnull THEN ' not null' ELSE '' END, pg_get_expr(d.adbin, d.adrelid), a.attidentity)
+      AS line FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+      LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+      WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p')`),
+    database.query(`
+      SELECT format('%s %s %s %s', c.relkind, c.relname, c.reloptions, pg_get_expr(c.relpartbound, c.oid)) AS line
+      FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace`),
+    database.query(`SELECT indexdef AS line FROM pg_indexes WHERE schemaname = 'public'`),
+    database.query(`
+      SELECT format('%s: %s', conrelid::regclass, pg_get_constraintdef(oid)) AS line FROM pg_constraint
+      WHERE connamespace = 'public'::regnamespace`),
+    database.query(`SELECT pg_get_triggerdef(oid) AS line FROM pg_trigger WHERE NOT tgisinternal`),
+    database.query(`
+      SELECT pg_get_functiondef(oid) AS line FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prokind = 'f'`),
+    database.query(`SELECT format('transition %s %s', from_status, to_status) AS line FROM queue_task_transitions`),
+  ]);
+  return parts.flatMap((rows) => rows.map((row) => row.line as string)).sort();
+}
+
+const relations = async () =>
+  (
+    await database.query(`
+      SELECT relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace 
+        AND relname !~ 'turnpike_migrations|^PK_'
+      UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace`)
+  ).map((row) => row.name as string);
+
+async function undoAll(): Promise<void> {
+  const dataSource = new TurnpikeDataSource(dataSourceOptions(database.url, 2));
+  await dataSource.initialize();
+  try {
+    for (let n = 0; n < migrations.length; n++) await dataSource.undoLastMigration({ transaction: 'each' });
+  } finally {
+    await dataSource.destroy();
+  }
+}
+
+const applied = async () =>
+  (await database.query('SELECT name FROM turnpike_migrations ORDER BY id')).map((row) => row.name as string);
+const LOCKS = `SELECT FROM pg_locks WHERE locktype = 'advisory'
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+const names = migrations.map((migration) => migration.name);
+
+describe('the migrations', () => {
+  it('down leave nothing behind, and up again the same as before', async () => {
+    const before = await schema();
+    expect(before.length).toBeGreaterThan(100);
+    expect(await applied()).toEqual(names);
+    await undoAll();
+    expect(await relations()).toEqual([]);
+    expect(await applied()).toEqual([]);
+    expect(await migrate(database.url)).toEqual(names);
+    expect(await schema()).toEqual(before);
+    expect(await applied()).toEqual(names);
+  });
+
+  it('down work on a queue that has been in use', async () => {
+    await database.query(
+      `INSERT INTO queue_tasks (task_id, app_name, workflow_name, workflow_spec) VALUES ('task-1', 'a', 'w', '{}')`,
+    );
+    await undoAll();
+    expect(await relations()).toEqual([]);
+  });
+
+  it('are applied once when four instances boot on an empty database', async () => {
+    const before = await schema();
+    await emptied();
+    const results = await Promise.all(Array.from({ length: 4 }, () => migrate(database.url)));
+    expect(results.flat()).toEqual(names);
+    expect(await applied()).toEqual(names);
+    expect(await schema()).toEqual(before);
+    const locks = await database.query(LOCKS);
+    expect(locks).toEqual([]);
+  });
+
+  it('have nothing to do on a database that has them', async () => {
+    const before = await schema();
+    expect(await migrate(database.url)).toEqual([]);
+    expect(await schema()).toEqual(before);
+  });
+
+  it('that cannot lock do not begin', async () => {
+    await emptied();
+    const hand = new pg.Client({ connectionString: database.url });
+    await hand.connect();
+    await hand.query('SELECT pg_advisory_lock(7381001)');
+    const migrating = migrate(database.url);
+    for (let waiting = 0; waiting === 0;) {
+      waiting = (await database.query(`${LOCKS} AND NOT granted`)).length;
+    }
+    expect(await relations()).toEqual([]);
+    await hand.end();
+    expect(await migrating).toEqual(names);
+  });
+});
