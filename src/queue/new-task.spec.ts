@@ -112,14 +112,22 @@ describe('encodeTask', () => {
     expect(refusalOf({ maxAttempts })?.field).toBe('maxAttempts');
   });
 
+  it('refuses what is no time and what is no JSON', () => {
+    const circular: Record<string, unknown> = {};
+    circular.self = circular;
+    expect(refusalOf({ runAt: new Date('soon') })?.field).toBe('runAt');
+    expect(refusalOf({ workflowSpec: circular })?.message).toMatch(/cannot be written as JSON: .*circular/);
+    expect(refusalOf({ metadata: { n: 1n } })?.message).toMatch(/cannot be written as JSON: .*BigInt/);
+  });
+
   const FIELDS: [string, (text: string) => Partial<NewTask>][] = [
-    ['app_name', (text) => ({ appName: `a${text}` })],
-    ['workflow_name', (text) => ({ workflowName: `a${text}` })],
-    ['workflow_spec', (text) => ({ workflowSpec: { steps: [{ run: text }] } })],
-    ['workflow_spec', (text) => ({ workflowSpec: { [text]: 1 } })],
+    ['appName', (text) => ({ appName: `a${text}` })],
+    ['workflowName', (text) => ({ workflowName: `a${text}` })],
+    ['workflowSpec', (text) => ({ workflowSpec: { steps: [{ run: text }] } })],
+    ['workflowSpec', (text) => ({ workflowSpec: { [text]: 1 } })],
     ['metadata', (text) => ({ metadata: { labels: [text] } })],
-    ['golden_path', (text) => ({ goldenPath: text })],
-    ['request_id', (text) => ({ requestId: text })],
+    ['goldenPath', (text) => ({ goldenPath: text })],
+    ['requestId', (text) => ({ requestId: text })],
   ];
 
   describe.each(FIELDS)('a text in %s', (field, put) => {

@@ -53,6 +53,9 @@ export function encodeTask(task: NewTask, options: Pick<ResolvedQueueOptions, 'p
   if (!Number.isInteger(maxAttempts) || maxAttempts < 1) {
     throw new InvalidTaskError('maxAttempts', 'must be a whole number from 1');
   }
+  if (task.runAt !== undefined && Number.isNaN(task.runAt.getTime())) {
+    throw new InvalidTaskError('runAt', 'is no valid time');
+  }
   const row = {
     task_id: `task-${uuidv7()}`,
     app_name: task.appName,
@@ -68,12 +71,21 @@ export function encodeTask(task: NewTask, options: Pick<ResolvedQueueOptions, 'p
     golden_path: task.goldenPath ?? null,
     request_id: task.requestId ?? null,
   };
-  const json = JSON.stringify(row);
+  const json = toJson(row);
   if (UNSTORABLE.test(json)) {
-    const field = Object.entries(row).find(([, value]) => UNSTORABLE.test(JSON.stringify(value)))?.[0] ?? 'task';
+    const column = Object.entries(row).find(([, value]) => UNSTORABLE.test(JSON.stringify(value)))?.[0] ?? 'task';
+    const field = column.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
     throw new InvalidTaskError(field, 'holds a NUL character or half of a surrogate pair, which jsonb cannot store');
   }
   return { taskId: row.task_id, json };
+}
+
+function toJson(row: Record<string, unknown>): string {
+  try {
+    return JSON.stringify(row);
+  } catch (error) {
+    throw new InvalidTaskError('workflowSpec or metadata', `cannot be written as JSON: ${(error as Error).message}`);
+  }
 }
 
 function checkName(field: string, value: string): void {

@@ -106,12 +106,14 @@ describe('QueueService', () => {
       ]);
     });
 
-    it('takes part in the transaction of a manager, unbatched', async () => {
-      const { queue, store, batcher } = await setup();
+    it('takes part in the transaction of a manager, unbatched, and counts nothing that may be rolled back', async () => {
+      const { logs, queue, store, batcher, metrics } = await setup();
       const manager = standIn<EntityManager>({});
       const { taskId } = await queue.enqueue(TASK, { manager });
       expect(batcher.enqueue).not.toHaveBeenCalled();
       expect(store.enqueueWith.mock.calls).toEqual([[manager, [expect.objectContaining({ taskId })]]]);
+      expect(metrics.snapshot().enqueued).toBe(0);
+      expect(logs).toEqual([]);
     });
 
     it.each(['with', 'without'])(

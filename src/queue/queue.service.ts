@@ -71,8 +71,12 @@ export class QueueService {
    */
   async enqueue(task: NewTask, { manager }: { manager?: EntityManager } = {}): Promise<Enqueued> {
     const encoded = this.encode([task]);
-    if (manager) await this.store.enqueueWith(manager, encoded);
-    else await this.batcher.enqueue(encoded[0]!);
+    if (manager) {
+      // Whether and when it commits is the caller's: the notification goes with the commit, and nothing is counted here.
+      await this.store.enqueueWith(manager, encoded);
+      return { taskId: encoded[0]!.taskId };
+    }
+    await this.batcher.enqueue(encoded[0]!);
     this.announce([task], encoded);
     return { taskId: encoded[0]!.taskId };
   }

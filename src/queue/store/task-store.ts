@@ -6,6 +6,7 @@ import type { TaskStatus } from '../task-status.js';
 import { cancelIdle, lookAt, requestCancel } from './cancel.sql.js';
 import { claim, claimedBy, claimUnlocked } from './claim.sql.js';
 import { enqueue } from './enqueue.sql.js';
+import { notify } from './notify.sql.js';
 import { finish, finishUnlocked, standing } from './finish.sql.js';
 import { handBack } from './hand-back.sql.js';
 import { promote } from './promote.sql.js';
@@ -54,9 +55,10 @@ export class TaskStore {
     await this.database.run(enqueue, [asArray(tasks)]);
   }
 
-  /** Stores tasks in the caller's own transaction. */
+  /** Stores tasks in the caller's own transaction, with whose commit the workers are woken. */
   async enqueueWith(manager: EntityManager, tasks: readonly EncodedTask[]): Promise<void> {
     await manager.query(enqueue.text, [asArray(tasks)]);
+    await manager.query(notify.text, ['ready']);
   }
 
   /** Takes at most `limit` tasks for the instance, each under the lease `token`. */

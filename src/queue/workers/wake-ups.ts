@@ -1,11 +1,9 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { DedicatedConnection } from '../store/dedicated-connection.js';
-import { QueueDatabase, type Statement } from '../store/queue-database.js';
+import { CHANNEL, notify } from '../store/notify.sql.js';
+import { QueueDatabase } from '../store/queue-database.js';
 
-const CHANNEL = 'turnpike_queue';
 const TIMEOUT_MS = 10_000;
-
-const notify: Statement = { name: 'queue_notify', text: `SELECT pg_notify('${CHANNEL}', $1)` };
 
 export type WakeUp = 'ready' | `cancel:${string}`;
 

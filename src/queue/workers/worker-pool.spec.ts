@@ -39,9 +39,10 @@ function setup({ workers = 3 }: { workers?: number } = {}) {
     status,
     execution_time_ms: 1_234.5,
   }));
-  const handBack = jest.fn<Promise<{ id: string }[]>, [{ id: string; token: string }[], string, string]>(
-    async (runs) => runs,
-  );
+  const handBack = jest.fn<
+    Promise<{ id: string; status?: string }[]>,
+    [{ id: string; token: string }[], string, string]
+  >(async (runs) => runs);
   const journalOf = jest.fn((task: ClaimedTask, _lease: unknown, _actor: string) => ({ of: task.id }));
   const heartbeat = { instanceId: 'me' };
   const metrics = new MetricsCollector();
@@ -314,6 +315,14 @@ describe('WorkerPool', () => {
       const { run, handBack } = setup();
       expect(await run(outcome, { reason: 'shutdown' })).toMatchObject({ status });
       expect(handBack).not.toHaveBeenCalled();
+    });
+
+    it('says that the task was cancelled where that had been asked for', async () => {
+      const { run, handBack, metrics } = setup();
+      handBack.mockResolvedValueOnce([{ id: '1', status: 'cancelled' }]);
+      await run(ABORTED, { reason: 'shutdown' });
+      expect(metrics.snapshot()).toMatchObject({ handedBack: 0, cancelled: 1 });
+      expect(logs.at(-1)).toMatchObject({ msg: 'Task cancelled' });
     });
 
     it('counts as lost what had no lease any more to hand back', async () => {

@@ -6,6 +6,7 @@ import { JournalStore } from '../store/journal-store.js';
 import { storableText } from '../store/storable-text.js';
 import { TaskStore, type FinishRow } from '../store/task-store.js';
 import { TaskHandler, type AbortReason, type ClaimedTask, type TaskOutcome } from '../task-handler.js';
+import type { TaskStatus } from '../task-status.js';
 import { Heartbeat } from './heartbeat.js';
 import { Run, runKey } from './run.js';
 import { StatusBatcher } from './status-batcher.js';
@@ -111,8 +112,10 @@ export class WorkerPool {
     const { task } = run;
     if (reason === 'shutdown' && outcome.status === 'aborted') {
       const runs = [{ id: task.id, token: task.leaseToken }];
-      const returned = await this.store.handBack(runs, run.actor, 'handed_back');
-      if (returned.length === 0) return this.discard(labels);
+      const [returned] = await this.store.handBack(runs, run.actor, 'handed_back');
+      if (!returned) return this.discard(labels);
+      // A cancel had been asked for: it is carried out instead.
+      if (returned.status === 'cancelled') return this.finished(returned.status, 0, labels);
       this.metrics.recordHandedBack();
       this.logger.log({ msg: 'Task handed back', ...labels });
       return;
@@ -125,15 +128,16 @@ export class WorkerPool {
       ...ending,
     });
     if (finished === 'lost') return this.discard(labels);
-    const executionTimeMs = Math.round(Number(finished.execution_time_ms));
-    this.metrics.recordFinished(finished.status, executionTimeMs);
+    const facts = finished.status === 'completed' ? {} : { cause: ending.cause, error: ending.error_message };
+    this.finished(finished.status, Math.round(Number(finished.execution_time_ms)), { ...labels, ...facts });
+  }
+
+  private finished(status: TaskStatus, executionTimeMs: number, labels: Record<string, unknown>): void {
+    this.metrics.recordFinished(status, executionTimeMs);
     const facts = { ...labels, execution_time_ms: executionTimeMs };
-    if (finished.status === 'completed') {
-      this.logger.log({ msg: 'Task completed', ...facts });
-    } else {
-      const msg = { cancelled: 'Task cancelled', retrying: 'Task will be retried' }[finished.status as string];
-      this.logger.warn({ msg: msg ?? 'Task failed', ...facts, cause: ending.cause, error: ending.error_message });
-    }
+    if (status === 'completed') return this.logger.log({ msg: 'Task completed', ...facts });
+    const msg = { cancelled: 'Task cancelled', retrying: 'Task will be retried' }[status as string];
+    this.logger.warn({ msg: msg ?? 'Task failed', ...facts });
   }
 
   private discard(labels: Record<string, unknown>): void {
