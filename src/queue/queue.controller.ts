@@ -1,11 +1,13 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { QueueService } from './queue.service.js';
 import { ActiveTasks, QueueStats } from './queue-stats.dto.js';
 
 /** What goes on in the queue, over all instances. */
 @ApiTags('queue')
 @ApiBearerAuth()
+@ApiProblems('unauthorized', 'database_unavailable')
 @Controller('api/queue')
 export class QueueController {
   constructor(private readonly queue: QueueService) {}

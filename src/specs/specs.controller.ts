@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Caller, type Principal } from '../auth/principal.js';
 import { EXAMPLE_EXECUTION, EXAMPLE_SUBMISSION } from './example-submission.js';
 import { SpecsService, type SubmissionRequest } from './specs.service.js';
-import { ApiSubmissionParameters } from './submission-parameters.decorator.js';
+import { ApiSubmission } from './api-submission.decorator.js';
 import { readSubmissionQuery } from './submission-query.js';
 import { SubmissionAccepted } from './submission.dto.js';
 
@@ -15,13 +15,17 @@ import { SubmissionAccepted } from './submission.dto.js';
 export class SpecsController {
   constructor(private readonly specs: SpecsService) {}
 
-  /** Submits a Score document. Answers when the task is stored; workers run it in the background. */
+  /**
+   * Submits a Score document. Answers when the task is stored; workers run it in the background.
+   *
+   * Besides the parameters below: `param.<name>` gives a parameter of the golden path, `label.<name>` a label of the task.
+   */
   @Post('specs')
   @HttpCode(202)
   @ApiConsumes('application/yaml', 'application/json')
   @ApiBody({ schema: { type: 'string', example: EXAMPLE_SUBMISSION } })
   @ApiQuery({ name: 'golden_path', required: false, type: String })
-  @ApiSubmissionParameters()
+  @ApiSubmission()
   async submit(
     @Body() body: Buffer | undefined,
     @Query() query: Record<string, unknown>,
@@ -33,12 +37,16 @@ export class SpecsController {
     return located(accepted, reply);
   }
 
-  /** Runs a golden path: with a Score document, or with JSON `{app_name, parameters, labels, spec}`. */
+  /**
+   * Runs a golden path: with a Score document, or with JSON `{app_name, parameters, labels, spec}`.
+   *
+   * Besides the parameters below: `param.<name>` gives a parameter of the golden path, `label.<name>` a label of the task.
+   */
   @Post('workflows/golden-paths/:name/execute')
   @HttpCode(202)
   @ApiConsumes('application/json', 'application/yaml')
   @ApiBody({ schema: { type: 'object', example: EXAMPLE_EXECUTION } })
-  @ApiSubmissionParameters()
+  @ApiSubmission()
   async execute(
     @Param('name') name: string,
     @Body() body: Buffer | undefined,

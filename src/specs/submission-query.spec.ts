@@ -74,6 +74,9 @@ describe('the query of a submission', () => {
     expect(errorsOf({ 'label.-a': 'x' })).toHaveLength(1);
     expect(errorsOf({ 'label.a': ['x', 'y'] })).toHaveLength(1);
     expect(errorsOf({ 'label.a': 'x'.repeat(256) })).toHaveLength(1);
+    expect(errorsOf({ 'label.a': 'x\0' })[0]?.message).toMatch(/cannot be stored/);
+    expect(errorsOf({ 'label.a': '\ud83d' })[0]?.message).toMatch(/cannot be stored/);
+    expect(errorsOf({ 'label.a': '😀' })).toEqual([]);
     const many = Object.fromEntries(Array.from({ length: 33 }, (_, n) => [`label.l${n}`, 'x']));
     expect(errorsOf(many)[0]?.message).toMatch(/more than 32/);
   });

@@ -66,6 +66,8 @@ const PARAMETERS = ['golden_path', 'priority', 'start_within', 'run_at', 'delay'
 const LABEL = 'label.';
 export const PARAMETER = 'param.';
 const LABEL_NAME = /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;
+/** NUL, and halves of surrogate pairs: jsonb has no room for them. */
+const UNSTORABLE = /\0|\p{Surrogate}/u;
 const MAX_LABELS = 32;
 const MAX_LABEL_VALUE = 255;
 
@@ -98,6 +100,8 @@ export function readLabels(given: [string, unknown][], errors: ProblemItem[]): R
         path: parameter,
         message: `'${parameter}' must be given once, with at most ${MAX_LABEL_VALUE} characters`,
       });
+    } else if (UNSTORABLE.test(value)) {
+      errors.push({ path: parameter, message: `'${parameter}' holds a character that cannot be stored` });
     } else {
       labels[name] = value;
     }

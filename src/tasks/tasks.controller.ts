@@ -3,6 +3,7 @@ import { Body, Controller, Get, Header, HttpCode, Param, Post, Query, Req, Strea
 import { ApiBearerAuth, ApiBody, ApiProduces, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { Caller, type Principal } from '../auth/principal.js';
+import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { QueryPipe } from '../common/http/query.pipe.js';
 import { TASK_STATUSES } from '../queue/task-status.js';
 import { readReason } from './cancel-body.js';
@@ -14,12 +15,14 @@ import { TasksService } from './tasks.service.js';
 /** Tasks: what they are, what they did, what they said; and the verbs on one. */
 @ApiTags('tasks')
 @ApiBearerAuth()
+@ApiProblems('unauthorized', 'database_unavailable')
 @Controller('api/tasks')
 export class TasksController {
   constructor(private readonly tasks: TasksService) {}
 
   /** The tasks, newest first, page by page. */
   @Get()
+  @ApiProblems('invalid_parameter')
   @ApiQuery({ name: 'status', required: false, enum: TASK_STATUSES })
   @ApiQuery({ name: 'app_name', required: false, type: String })
   @ApiQuery({ name: 'workflow_name', required: false, type: String })
@@ -33,12 +36,14 @@ export class TasksController {
 
   /** One task with its steps. */
   @Get(':id')
+  @ApiProblems('task_not_found')
   detail(@Param('id', TaskIdPipe) id: string): Promise<TaskDetail> {
     return this.tasks.detail(id);
   }
 
   /** The task's ledger: every change of its state and of its steps, oldest first. */
   @Get(':id/events')
+  @ApiProblems('task_not_found')
   @ApiQuery({ name: 'limit', required: false, type: Number })
   @ApiQuery({ name: 'cursor', required: false, type: String })
   events(
@@ -50,6 +55,7 @@ export class TasksController {
 
   /** What the task's steps wrote, all attempts, as the bytes they wrote. */
   @Get(':id/logs')
+  @ApiProblems('task_not_found')
   @Header('X-Content-Type-Options', 'nosniff')
   @ApiProduces('text/plain')
   async logs(@Param('id', TaskIdPipe) id: string): Promise<StreamableFile> {
@@ -59,6 +65,7 @@ export class TasksController {
 
   /** Cancels the task: at once where it waits; a running one is asked to end and is cancelled when it has. */
   @Post(':id/cancel')
+  @ApiProblems('task_not_found', 'illegal_transition')
   @HttpCode(202)
   @ApiBody({ required: false, schema: { type: 'object', properties: { reason: { type: 'string' } } } })
   cancel(
@@ -72,6 +79,7 @@ export class TasksController {
 
   /** Sends a task that has ended through the queue again. */
   @Post(':id/retry')
+  @ApiProblems('task_not_found', 'illegal_transition')
   @HttpCode(202)
   retry(
     @Param('id', TaskIdPipe) id: string,

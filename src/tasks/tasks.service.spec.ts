@@ -129,7 +129,10 @@ describe('TasksService', () => {
 
     it('says which task there is not', async () => {
       const { service } = await setup({ exists: false });
-      await expect(service.detail('task-x')).rejects.toMatchObject({ code: 'task_not_found', detail: expect.stringContaining('task-x') });
+      await expect(service.detail('task-x')).rejects.toMatchObject({
+        code: 'task_not_found',
+        detail: expect.stringContaining('task-x'),
+      });
     });
   });
 

@@ -36,9 +36,9 @@ export class QueueFixture {
 
   readonly query = (sql: string, params?: unknown[]): Promise<Row[]> => this.database!.query(sql, params);
 
-  /** An instance that the fixture closes. */
-  async start(options?: InstanceOptions): Promise<QueueInstance> {
-    const instance = await startQueue(this.url, options);
+  /** An instance that the fixture closes, on its database, or on the way to it that `url` names. */
+  async start({ url = this.url, ...options }: InstanceOptions & { url?: string } = {}): Promise<QueueInstance> {
+    const instance = await startQueue(url, options);
     this.instances.push(instance);
     return instance;
   }

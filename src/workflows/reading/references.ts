@@ -34,5 +34,5 @@ function lookUp(scope: Scope, path: string[]): string | undefined {
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
     value = (value as Record<string, unknown>)[name];
   }
-  return typeof value === 'object' || value === undefined ? undefined : String(value as string | number | boolean);
+  return typeof value === 'object' || value === undefined ? undefined : String(value);
 }

@@ -46,11 +46,10 @@ describe('a lost lease', () => {
       await journal.beginSteps(STEPS);
       await journal.startStep(0);
     });
-    const second = fixture.start({ leaseSeconds: 600, behaviour: fixture.gate().hold });
-    const run = await (await second).handler.run(1);
-    await run.journal.beginSteps(STEPS);
+    const second = await fixture.start({ leaseSeconds: 600, behaviour: fixture.gate().hold });
+    await second.handler.run(1);
     expect((await fixture.task(taskId)).crashes).toBe(1);
-    await fixture.expire((await second).id);
+    await fixture.expire(second.id);
     await fixture.start({ behaviour: completes });
     expect(await fixture.becomes(taskId, 'completed')).toMatchObject({ crashes: 1, attempt: 3 });
   });

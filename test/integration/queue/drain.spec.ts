@@ -82,7 +82,7 @@ describe('a drain', () => {
   });
 
   it('carries out a cancel instead of handing back', async () => {
-    const { queue, handler, store } = await fixture.start({
+    const { queue, handler, store, metrics } = await fixture.start({
       behaviour: untilAborted,
       shutdownGraceSeconds: 0.05,
       leaseSeconds: 60,
@@ -92,6 +92,7 @@ describe('a drain', () => {
     await store.requestCancel(task.id, { actor: 'ada' }, 'enough');
     await queue.drain();
     expect(await fixture.task(taskId)).toMatchObject({ status: 'cancelled', error_message: 'enough' });
+    expect(metrics.snapshot()).toMatchObject({ cancelled: 1, handedBack: 0 });
   });
 
   it('records what ended all the same when the grace was over', async () => {

@@ -40,6 +40,8 @@ describe('a task that no database could store', () => {
     ['a name without end', aTask({ workflowName: 'w'.repeat(256) })],
     ['no attempt', aTask({ maxAttempts: 0 })],
     ['half an attempt', aTask({ maxAttempts: 1.5 })],
+    ['a time that is none', aTask({ runAt: new Date('soon') })],
+    ['no JSON', aTask({ metadata: { big: 1n } })],
   ];
 
   it.each(poison)('fails alone, before it shares a statement: %s', async (_, task) => {

@@ -18,6 +18,20 @@ describe('enqueue in the transaction of the caller', () => {
     expect((await fixture.events(taskId))[0]).toMatchObject({ to_status: 'pending', actor: 'ada' });
   });
 
+  it('wakes the workers with the commit, not with the next poll', async () => {
+    const worker = await fixture.start({ pollSeconds: 30, leaseSeconds: 30 });
+    await fixture.listening(1);
+    const api = await fixture.startApi();
+    const { taskId } = await api.module.get(DataSource).transaction(async (manager) => {
+      const enqueued = await api.queue.enqueue(aTask(), { manager });
+      await manager.query('SELECT 1');
+      return enqueued;
+    });
+    await worker.handler.run(1);
+    const row = await fixture.becomes(taskId, 'completed');
+    expect(row.started_at - row.enqueued_at).toBeLessThan(10_000);
+  });
+
   it('falls with it', async () => {
     const instance = await fixture.start();
     const dataSource = instance.module.get(DataSource);
@@ -31,5 +45,6 @@ describe('enqueue in the transaction of the caller', () => {
     await fixture.becomes(taskId, 'completed');
     expect(await fixture.query('SELECT task_id FROM queue_tasks')).toEqual([{ task_id: taskId }]);
     expect(instance.handler.runs).toHaveLength(1);
+    expect(instance.metrics.snapshot().enqueued).toBe(1);
   });
 });

@@ -48,8 +48,9 @@ describe('an instance whose lease is over', () => {
     await until('its result is refused', () => zombie.metrics.snapshot().lost === 1);
     expect(zombie.metrics.snapshot().completed).toBe(0);
     expect(await fixture.task(taskId)).toMatchObject({ status: 'running', attempt: 2, result: null });
+    expect(await fixture.query('SELECT instance FROM queue_leases')).toEqual([{ instance: other.id }]);
     later.release();
-    await fixture.becomes(taskId, 'completed');
+    expect(await fixture.becomes(taskId, 'completed')).toMatchObject({ attempt: 2, instance: other.id });
   });
 
   it('joins again under a new id, and works on', async () => {
