@@ -48,7 +48,7 @@ export function checkParameters(
       continue;
     }
     const fault = faultOf(definition, value);
-    if (fault === undefined) values[name] = String(value as string | number | boolean);
+    if (fault === undefined) values[name] = typeof value === 'string' ? value : JSON.stringify(value);
     else problems.push({ path: prefix + name, message: `parameter '${name}' ${fault}, but is ${shown(value)}` });
   }
   return { values, problems };
@@ -60,7 +60,7 @@ export function faultOf(definition: ParameterDefinition, value: unknown): string
     return 'must be a single value';
   const text = String(value);
   if (text.length > MAX_LENGTH) return `must have at most ${MAX_LENGTH} characters`;
-   
+
   if (/\0/.test(text) || !text.isWellFormed()) return 'must be plain text';
   return ofType(definition, text) ?? ofPattern(definition, text);
 }

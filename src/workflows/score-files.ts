@@ -13,7 +13,7 @@ export function toProperties(value: unknown): string {
     if (typeof node === 'object' && node !== null) {
       for (const [key, child] of Object.entries(node)) walk(path === '' ? key : `${path}.${key}`, child);
     } else {
-      const text = node === null ? '' : String(node);
+      const text = node === null ? '' : typeof node === 'string' ? node : JSON.stringify(node);
       lines.push(`${path}=${text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n`);
     }
   };

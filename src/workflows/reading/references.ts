@@ -34,5 +34,6 @@ function lookUp(scope: Scope, path: string[]): string | undefined {
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
     value = (value as Record<string, unknown>)[name];
   }
-  return typeof value === 'object' || value === undefined ? undefined : String(value);
+  if (typeof value === 'object' || value === undefined) return undefined;
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }

@@ -33,7 +33,9 @@ describe('when the answer to a statement that has committed is lost', () => {
 
   it('a claim is found by its token, and its tasks are run once', async () => {
     const api = await fixture.startApi();
-    const { handler } = await startBehindProxy({ workers: 3 });
+    // Nothing claims before the notification does.
+    const { handler } = await startBehindProxy({ workers: 3, pollSeconds: 30 });
+    await fixture.listening(1);
     const lost = proxy.loseAnswerTo(claim);
     const enqueued = await api.queue.enqueueMany([aTask(), aTask(), aTask()]);
     await lost;
