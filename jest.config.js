@@ -40,6 +40,8 @@ export default {
     },
   ],
   reporters: ['default', '<rootDir>/test/support/plain-summary.cjs'],
+  // Most tests wait for processes and databases: more workers than cores keep the cores busy.
+  maxWorkers: 3,
   testTimeout: 60_000,
   collectCoverageFrom: ['src/**/*.ts', '!src/**/*.spec.ts', '!src/main.ts'],
   coverageProvider: 'v8',
