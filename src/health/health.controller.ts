@@ -24,7 +24,9 @@ export class HealthController {
   /** The service can take requests: the database answers, and no shutdown is under way. */
   @Get('ready')
   async ready(): Promise<Health> {
-    if (this.queue.draining) throw new Problem('draining', 'this instance is shutting down');
+    if (this.queue.draining) {
+      throw new Problem('draining', 'this instance is shutting down', { headers: { 'Retry-After': '5' } });
+    }
     await this.dataSource.query('SELECT 1');
     return { status: 'ok' };
   }

@@ -22,7 +22,7 @@ type Counter = keyof MetricsSnapshot;
 /** Counts committed events only: a number here never speaks of what the database does not know. */
 @Injectable()
 export class MetricsCollector {
-  private waiting = 0;
+  private waiting: number | undefined;
   private readonly counts: Record<Counter, number> = {
     enqueued: 0,
     started: 0,
@@ -38,9 +38,9 @@ export class MetricsCollector {
 
   /**
    * About how many tasks wait, for log lines: what the database said at the last tick, and what this process has added
-   * and taken since.
+   * and taken since; undefined where this process keeps no watch over the queue.
    */
-  get queueSize(): number {
+  get queueSize(): number | undefined {
     return this.waiting;
   }
 
@@ -50,12 +50,12 @@ export class MetricsCollector {
 
   recordEnqueued(tasks: number): void {
     this.counts.enqueued += tasks;
-    this.waiting += tasks;
+    if (this.waiting !== undefined) this.waiting += tasks;
   }
 
   recordStarted(queueTimeMs: number): void {
     this.counts.started++;
-    this.waiting = Math.max(0, this.waiting - 1);
+    if (this.waiting !== undefined) this.waiting = Math.max(0, this.waiting - 1);
     this.counts.queueTimeMs += queueTimeMs;
   }
 

@@ -79,6 +79,7 @@ describe('QueueService', () => {
   describe('enqueue', () => {
     it('answers with the id when the row is committed, and only then tells anybody', async () => {
       const { logs, queue, batcher, metrics, woken } = await setup();
+      metrics.observeQueueSize(0);
       const commit = deferred();
       batcher.enqueue.mockReturnValueOnce(commit.promise);
       const result = watch(queue.enqueue(TASK));

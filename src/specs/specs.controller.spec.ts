@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { SpecsController } from './specs.controller.js';
 import { SpecsService } from './specs.service.js';
 
-async function setup() {
+async function setup(headers: Record<string, string> = {}) {
   const accepted = async () => ({ task_id: 'task-1' });
   const service = { submit: jest.fn(accepted), execute: jest.fn(accepted) };
   const module = await Test.createTestingModule({
@@ -11,7 +11,7 @@ async function setup() {
     providers: [{ provide: SpecsService, useValue: service }],
   }).compile();
   const header = jest.fn();
-  const request = { id: 'request-1', headers: { 'content-type': 'text/yaml' } } as FastifyRequest;
+  const request = { id: 'request-1', headers: { 'content-type': 'text/yaml', ...headers } } as FastifyRequest;
   const submit = (query: Record<string, unknown>) =>
     module.get(SpecsController).submit(Buffer.from('x'), query, { name: 'jane' }, request, {
       header,
@@ -42,6 +42,12 @@ describe('SpecsController', () => {
     await execute();
     expect(service.execute).toHaveBeenCalledWith('deploy-app', expect.objectContaining({ user: 'jane' }));
     expect(header).toHaveBeenCalledWith('Location', '/api/tasks/task-1');
+  });
+
+  it('refuses a key that it would have to ignore', async () => {
+    const { submit, service } = await setup({ 'idempotency-key': 'k' });
+    await expect(submit({})).rejects.toMatchObject({ errors: [{ path: 'Idempotency-Key' }] });
+    expect(service.submit).not.toHaveBeenCalled();
   });
 
   it('refuses a wrong parameter before anything is read', async () => {

@@ -2,6 +2,7 @@ import { Body, Controller, HttpCode, Param, Post, Query, Req, Res } from '@nestj
 import { ApiBearerAuth, ApiBody, ApiConsumes, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Caller, type Principal } from '../auth/principal.js';
+import { Problem } from '../common/problem/problem.js';
 import { EXAMPLE_EXECUTION, EXAMPLE_SUBMISSION } from './example-submission.js';
 import { SpecsService, type SubmissionRequest } from './specs.service.js';
 import { ApiSubmission } from './api-submission.decorator.js';
@@ -66,6 +67,12 @@ function submissionOf(
   caller: Principal,
   request: FastifyRequest,
 ): SubmissionRequest {
+  // Taken for granted by who sends it: better refused than ignored.
+  if (request.headers['idempotency-key'] !== undefined) {
+    const message = "'Idempotency-Key' is not supported yet";
+    const hint = 'Leave it out; after a lost answer, look for the task with GET /api/tasks before you submit again.';
+    throw new Problem('invalid_parameter', message, { errors: [{ path: 'Idempotency-Key', message, hint }] });
+  }
   const contentType = request.headers['content-type'];
   return { body, contentType, query: readSubmissionQuery(query), user: caller.name, requestId: request.id };
 }

@@ -1,3 +1,4 @@
+import { Logger } from '@nestjs/common';
 import { JournalDouble } from '../../test/support/journal-double.js';
 import type { LogChunk } from '../queue/task-handler.js';
 import { LogWriter } from './log-writer.js';
@@ -40,12 +41,29 @@ describe('LogWriter', () => {
     expect(journal.text('system')).toContain('5 bytes (LOG_LIMIT_BYTES)');
   });
 
-  it('writes nothing where earlier attempts have filled the log', async () => {
+  it('writes no more than the marker where earlier attempts have filled the log', async () => {
     const journal = new JournalDouble();
     const log = new LogWriter(journal, 5, 5);
     await log.write('build', 'stdout', Buffer.from('x'));
+    await log.write('build', 'stdout', Buffer.from('y'));
     await log.close();
-    expect(journal.log).toEqual([]);
+    expect(journal.log.map(({ stream }) => stream)).toEqual(['system']);
+  });
+
+  it('says in the service´s log what could not be stored, and why', async () => {
+    const journal = new JournalDouble();
+    journal.appendLog = () => Promise.reject(new Error('disk full'));
+    const errors = jest.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
+    try {
+      const log = new LogWriter(journal, 1_000, 0);
+      await log.write('build', 'stdout', Buffer.from('x'));
+      await log.close();
+      expect(errors.mock.calls).toEqual([
+        [{ msg: expect.stringContaining('could not be stored'), error: 'Error: disk full' }],
+      ]);
+    } finally {
+      errors.mockRestore();
+    }
   });
 
   it('flushes by itself after a moment', async () => {

@@ -1,4 +1,5 @@
-import type { LogChunk, RunJournal } from '../queue/task-handler.js';
+import { Logger } from '@nestjs/common';
+import { LeaseLostError, type LogChunk, type RunJournal } from '../queue/task-handler.js';
 
 const FLUSH_MS = 200;
 const FLUSH_BYTES = 64 * 1024;
@@ -7,7 +8,7 @@ const HIGH_WATER_BYTES = 512 * 1024;
 /**
  * Carries the output of a run into its journal, in pieces of some size and not one row a line. A writer waits when much
  * is under way (back-pressure reaches the step through its pipe), and what exceeds the task's limit is cut, with a marker
- * where. Output never fails a run: when it cannot be stored, the lease is lost and the run ends for that.
+ * where. Output never fails a run: what cannot be stored is missed in the service's log.
  */
 export class LogWriter {
   private pending: LogChunk[] = [];
@@ -15,7 +16,10 @@ export class LogWriter {
   private flyingBytes = 0;
   private flushing: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
-  private full = false;
+  private readonly logger = new Logger('Workflows');
+  private full: boolean;
+  private marked = false;
+  private broken = false;
 
   constructor(
     private readonly journal: RunJournal,
@@ -27,17 +31,26 @@ export class LogWriter {
   }
 
   async write(step: string, stream: 'stdout' | 'stderr', chunk: Buffer): Promise<void> {
-    if (this.full || chunk.length === 0) return;
+    if (chunk.length === 0) return;
+    if (this.full) return this.mark(step);
     const room = this.limitBytes - this.storedBytes;
     this.add({ step, stream, chunk: chunk.length > room ? chunk.subarray(0, room) : chunk });
     if (chunk.length > room) {
       this.full = true;
-      const marker = `\n[output cut here: the task's limit is ${this.limitBytes} bytes (LOG_LIMIT_BYTES)]\n`;
-      this.add({ step, stream: 'system', chunk: Buffer.from(marker) });
+      this.mark(step);
     }
     if (this.pendingBytes >= FLUSH_BYTES) void this.flush();
     else this.timer ??= setTimeout(() => void this.flush(), FLUSH_MS);
     while (this.pendingBytes + this.flyingBytes >= HIGH_WATER_BYTES) await this.flush();
+  }
+
+  /** Says once in each attempt that output is missing. */
+  private mark(step: string): void {
+    if (this.marked || this.broken) return;
+    this.marked = true;
+    const marker = `\n[output cut here: the task's limit is ${this.limitBytes} bytes (LOG_LIMIT_BYTES)]\n`;
+    this.add({ step, stream: 'system', chunk: Buffer.from(marker) });
+    this.timer ??= setTimeout(() => void this.flush(), FLUSH_MS);
   }
 
   /** Everything written so far is stored when it resolves. */
@@ -70,8 +83,13 @@ export class LogWriter {
     if (chunks.length === 0) return;
     try {
       await this.journal.appendLog(chunks);
-    } catch {
+    } catch (error) {
       this.full = true;
+      this.broken = true;
+      // A lost lease ends the run anyway; anything else would leave a hole that nobody could explain.
+      if (!(error instanceof LeaseLostError)) {
+        this.logger.error({ msg: 'Output of a step could not be stored', error: String(error) });
+      }
     } finally {
       this.flyingBytes = 0;
     }

@@ -78,7 +78,7 @@ const registry = {
   unauthorized: {
     status: 401,
     title: 'The request carries no valid API key',
-    action: 'Send Authorization: Bearer <key> with a key that is neither revoked nor expired.',
+    action: 'Send Authorization: Bearer <key>; the admin token is where the log of the start says.',
   },
   forbidden: {
     status: 403,
@@ -94,7 +94,7 @@ const registry = {
   task_not_found: {
     status: 404,
     title: 'There is no such task',
-    action: 'Check the task id; finished tasks are deleted when their retention time is over.',
+    action: 'Check the task id.',
   },
   golden_path_not_found: {
     status: 404,
@@ -111,11 +111,6 @@ const registry = {
     title: 'The task is in a state that does not allow this',
     action: 'See detail for the state and for what can be done in it.',
   },
-  idempotency_key_reused: {
-    status: 409,
-    title: 'The idempotency key was used for another request',
-    action: 'Use a new Idempotency-Key for a new request.',
-  },
   conflict: {
     status: 409,
     title: 'The request conflicts with the present state',
@@ -126,11 +121,6 @@ const registry = {
     status: 429,
     title: 'Too many requests',
     action: 'Wait as long as Retry-After says, then send the request again.',
-  },
-  queue_full: {
-    status: 503,
-    title: 'The queue is full',
-    action: 'Wait as long as Retry-After says, then submit again.',
   },
   draining: {
     status: 503,

@@ -10,7 +10,7 @@ import { sendProblem } from './send-problem.js';
 class Failing {
   @Get('problem')
   problem(): never {
-    throw new Problem('queue_full', 'The queue holds 10 tasks.', { headers: { 'Retry-After': '7' } });
+    throw new Problem('draining', 'The queue holds 10 tasks.', { headers: { 'Retry-After': '7' } });
   }
 
   @Get('bug')
@@ -77,10 +77,10 @@ test('a Problem is answered as it is, with its headers and the request id', asyn
   expect(answer.headers['retry-after']).toBe('7');
   expect(answer.headers['x-request-id']).toBe('req-1');
   expect(answer.json()).toEqual({
-    type: 'urn:turnpike:error:queue_full',
-    title: 'The queue is full',
+    type: 'urn:turnpike:error:draining',
+    title: 'This instance is shutting down',
     status: 503,
-    code: 'queue_full',
+    code: 'draining',
     detail: 'The queue holds 10 tasks.',
     request_id: 'req-1',
   });

@@ -56,7 +56,7 @@ test('a cycle of causes ends', () => {
 });
 
 test('a Problem stays as it is', () => {
-  const problem = new Problem('queue_full', 'Full.');
+  const problem = new Problem('draining', 'Full.');
   expect(toProblem(problem)).toBe(problem);
 });
 

@@ -23,8 +23,10 @@ WITH settings AS MATERIALIZED (
   SET status = f.status, cause = f.cause, error_message = f.error_message, result = coalesce(f.result, t.result),
       failures = t.failures + CASE WHEN f.failed THEN 1 ELSE 0 END,
       completed_at = CASE WHEN f.status <> 'retrying' THEN clock_timestamp() END,
-      run_at = CASE WHEN f.status = 'retrying' THEN clock_timestamp() + f.retry_seconds * interval '1 second'
-                    ELSE t.run_at END,
+      run_at = CASE WHEN f.status = 'retrying' THEN now() + f.retry_seconds * interval '1 second' ELSE t.run_at END,
+      -- The promise counts anew from the time the task may run again: a retry does not go before those that waited.
+      start_by = CASE WHEN f.status = 'retrying'
+                      THEN now() + f.retry_seconds * interval '1 second' + (t.start_by - t.run_at) ELSE t.start_by END,
       updated_at = clock_timestamp()
   FROM final f WHERE t.id = f.id AND t.status = 'running'
   RETURNING t.id, t.attempt, t.status, t.run_at, t.started_at, t.completed_at

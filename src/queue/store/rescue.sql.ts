@@ -17,7 +17,8 @@ SELECT l.instance FROM queue_leases l WHERE NOT EXISTS (SELECT FROM queue_instan
 
 /**
  * $1 dead instances, $2 the actor, $3 how many crashes a task may cost. Takes their tasks back, in id order, going round
- * those whose row somebody else holds locked: they are rescued when they are free. A lost lease counts as a crash unless the task's steps show that none of this attempt had started. Must be a statement
+ * those whose row somebody else holds locked: they are rescued when they are free. A lost lease counts as a crash unless the task's steps show that none of this attempt had started. What ran of its steps is
+ * closed, since nobody else will. Must be a statement
  * after `lockExpired`, with a snapshot of its own: a claim of the dead instance may have committed in between.
  */
 export const rescue: Statement = {
@@ -61,6 +62,12 @@ WITH settings AS MATERIALIZED (
 ), ready AS (
   INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM task WHERE status = 'pending'
   ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by
+), closed AS (
+  UPDATE queue_task_steps s
+  SET status = CASE s.status WHEN 'running' THEN 'cancelled' ELSE 'skipped' END,
+      cause = CASE s.status WHEN 'running' THEN 'lease_lost' END, completed_at = clock_timestamp()
+  FROM task t
+  WHERE s.task_id = t.task_id AND (s.status = 'running' OR s.status = 'pending' AND t.status <> 'pending')
 )
 SELECT id, task_id, status, attempt, lost_by FROM task`,
 };

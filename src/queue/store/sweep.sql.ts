@@ -106,7 +106,7 @@ export const repair: Statement = {
 WITH settings AS MATERIALIZED (
   SELECT set_config('turnpike.actor', $7, true), set_config('turnpike.cause', 'repaired', true)
 ), found AS MATERIALIZED (
-  SELECT i.id, t.status, t.start_by, t.run_at, r.id IS NOT NULL AS ready, b.id IS NOT NULL AS blocked,
+  SELECT i.id, t.task_id, t.status, t.start_by, t.run_at, r.id IS NOT NULL AS ready, b.id IS NOT NULL AS blocked,
          s.id IS NOT NULL AS scheduled, l.id IS NOT NULL AS leased
   FROM settings, unnest($1::bigint[]) AS i(id)
   LEFT JOIN queue_tasks t ON t.id = i.id
@@ -140,6 +140,14 @@ WITH settings AS MATERIALIZED (
   INSERT INTO queue_scheduled (id, run_at)
   SELECT id, CASE WHEN status = 'waiting' THEN 'infinity' ELSE run_at END FROM wanted WHERE later AND NOT scheduled
   ON CONFLICT (id) DO UPDATE SET run_at = EXCLUDED.run_at RETURNING id
+), closed AS (
+  UPDATE queue_task_steps s
+  SET status = CASE s.status WHEN 'running' THEN 'cancelled' ELSE 'skipped' END,
+      cause = CASE s.status WHEN 'running' THEN 'repaired' END, completed_at = clock_timestamp()
+  FROM wanted w
+  WHERE s.task_id = w.task_id
+    AND (s.status = 'running' AND (w.unleased OR w.status <> 'running')
+      OR s.status = 'pending' AND w.status IN ('completed', 'failed', 'cancelled'))
 )
 SELECT id FROM unready UNION SELECT id FROM unblocked UNION SELECT id FROM unscheduled UNION SELECT id FROM released
 UNION SELECT id FROM returned UNION SELECT id FROM readied UNION SELECT id FROM rescheduled`,
