@@ -44,7 +44,7 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
       else if (wakeUp === `cancel:${this.heartbeat.instanceId}`) void this.heartbeat.beatNow();
     });
     this.claimer.start();
-    this.maintenance.start();
+    await this.maintenance.start();
     this.logger.log({
       msg: `Async workflow queue initialized with ${this.options.workers} workers`,
       workers: this.options.workers,

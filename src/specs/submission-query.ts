@@ -1,20 +1,15 @@
-import { Transform, Type } from 'class-transformer';
+import { Type } from 'class-transformer';
 import { IsIn, IsInt, IsNumber, IsOptional, Matches, Max, Min } from 'class-validator';
-import { DURATION_EXAMPLES, parseDuration } from '../common/duration.js';
+import { DURATION_EXAMPLES } from '../common/duration.js';
 import { IsTime } from '../common/http/is-time.js';
 import { checkQuery, invalidParameters } from '../common/http/query.pipe.js';
+import { Seconds } from '../common/http/seconds.js';
 import type { ProblemItem } from '../common/problem/problem.js';
 import { TASK_PRIORITIES, type TaskPriority } from '../queue/queue-options.js';
 
 const ATTEMPTS_RULE = { message: 'must be a whole number from 1 to 100' };
 const YEAR_SECONDS = 366 * 86_400;
 const duration = { message: `must be a duration such as ${DURATION_EXAMPLES}, at most 366 days` };
-
-/** Seconds; NaN for what is no duration, which the rule then refuses. */
-const Seconds = () =>
-  Transform(({ value }: { value: unknown }) =>
-    typeof value === 'string' ? (parseDuration(value) ?? NaN) / 1_000 : value,
-  );
 
 /** The parameters of a submission. */
 export class SubmissionQuery {

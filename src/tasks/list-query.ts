@@ -1,6 +1,7 @@
 import { Type } from 'class-transformer';
-import { IsIn, IsInt, IsOptional, IsString, Length, Max, Min, NotContains } from 'class-validator';
+import { IsIn, IsInt, IsNumber, IsOptional, IsString, Length, Max, Min, NotContains } from 'class-validator';
 import { IsTime } from '../common/http/is-time.js';
+import { Seconds } from '../common/http/seconds.js';
 import { TASK_STATUSES, type TaskStatus } from '../queue/task-status.js';
 
 const LIMIT_RULE = 'must be a whole number from 1 to 500';
@@ -58,3 +59,17 @@ export class PageQuery {
 }
 
 export const PAGE_PARAMETERS = ['limit', 'cursor'];
+
+const WAIT_RULE = { message: 'must be a duration such as 30s or 2m, at most 5m' };
+
+/** The parameters of `GET /api/tasks/:id`. */
+export class DetailQuery {
+  /** Seconds. */
+  @IsOptional()
+  @Seconds()
+  @IsNumber({}, WAIT_RULE)
+  @Max(300, WAIT_RULE)
+  wait?: number;
+}
+
+export const DETAIL_PARAMETERS = ['wait'];

@@ -1,5 +1,6 @@
+import { EventEmitter } from 'node:events';
 import { Test } from '@nestjs/testing';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from '../common/problem/problem.js';
 import { readReason } from './cancel-body.js';
 import { ListQuery, PageQuery } from './list-query.js';
@@ -10,6 +11,7 @@ async function setup() {
   const service = {
     list: jest.fn(async () => ({ tasks: [], next_cursor: null })),
     detail: jest.fn(async () => ({ task_id: 'task-1' })),
+    detailWhenEnded: jest.fn(async (_id: string, _wait: number, _gone: AbortSignal) => ({ task_id: 'task-1' })),
     events: jest.fn(async () => ({ events: [], next_cursor: null })),
     output: jest.fn(async () =>
       (async function* () {
@@ -28,6 +30,7 @@ async function setup() {
 }
 
 const request = { id: 'request-1' } as FastifyRequest;
+const reply = { raw: new EventEmitter() } as unknown as FastifyReply;
 const caller = { name: 'jane' };
 
 describe('TasksController', () => {
@@ -36,11 +39,20 @@ describe('TasksController', () => {
     const query = new ListQuery();
     const page = new PageQuery();
     await controller.list(query);
-    await controller.detail('task-1');
+    await controller.detail('task-1', {}, reply);
     await controller.events('task-1', page);
     expect(service.list).toHaveBeenCalledWith(query);
     expect(service.detail).toHaveBeenCalledWith('task-1');
     expect(service.events).toHaveBeenCalledWith('task-1', page);
+  });
+
+  it('waits as long as asked, or until the caller is gone', async () => {
+    const { controller, service } = await setup();
+    await controller.detail('task-1', { wait: 60 }, reply);
+    const [id, wait, gone] = service.detailWhenEnded.mock.calls[0]!;
+    expect([id, wait, gone.aborted]).toEqual(['task-1', 60, false]);
+    reply.raw.emit('close');
+    expect(gone.aborted).toBe(true);
   });
 
   it('streams the output as the bytes that were stored', async () => {

@@ -1,13 +1,20 @@
 import { Readable } from 'node:stream';
-import { Body, Controller, Get, Header, HttpCode, Param, Post, Query, Req, StreamableFile } from '@nestjs/common';
+import { Body, Controller, Get, Header, HttpCode, Param, Post, Query, Req, Res, StreamableFile } from '@nestjs/common';
 import { ApiBearerAuth, ApiBody, ApiProduces, ApiQuery, ApiTags } from '@nestjs/swagger';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Caller, type Principal } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { QueryPipe } from '../common/http/query.pipe.js';
 import { TASK_STATUSES } from '../queue/task-status.js';
 import { readReason } from './cancel-body.js';
-import { LIST_PARAMETERS, ListQuery, PAGE_PARAMETERS, PageQuery } from './list-query.js';
+import {
+  DETAIL_PARAMETERS,
+  DetailQuery,
+  LIST_PARAMETERS,
+  ListQuery,
+  PAGE_PARAMETERS,
+  PageQuery,
+} from './list-query.js';
 import { TaskDetail, TaskEventPage, TaskPage } from './task.dto.js';
 import { TaskIdPipe } from './task-id.pipe.js';
 import { TasksService } from './tasks.service.js';
@@ -34,11 +41,19 @@ export class TasksController {
     return this.tasks.list(query);
   }
 
-  /** One task with its steps. */
+  /** One task with its steps; with `wait`, when it has ended or the time is up. */
   @Get(':id')
-  @ApiProblems('task_not_found')
-  detail(@Param('id', TaskIdPipe) id: string): Promise<TaskDetail> {
-    return this.tasks.detail(id);
+  @ApiProblems('task_not_found', 'invalid_parameter')
+  @ApiQuery({ name: 'wait', required: false, type: String, description: 'At most so long, e.g. 60s.' })
+  detail(
+    @Param('id', TaskIdPipe) id: string,
+    @Query(new QueryPipe(DetailQuery, DETAIL_PARAMETERS)) { wait }: DetailQuery,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<TaskDetail> {
+    if (wait === undefined) return this.tasks.detail(id);
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort());
+    return this.tasks.detailWhenEnded(id, wait, gone.signal);
   }
 
   /** The task's ledger: every change of its state and of its steps, oldest first. */

@@ -42,12 +42,13 @@ async function setup({ rows = [aRow()], exists = true }: { rows?: QueueTask[]; e
   const tasks = {
     createQueryBuilder: () => builder,
     findOneBy: jest.fn(async () => (exists ? rows[0] : null)),
+    findOne: jest.fn(async () => (exists ? rows[0] : null)),
     existsBy: async () => exists,
   };
   const steps = { find: jest.fn(async (): Promise<Partial<QueueTaskStep>[]> => []) };
   const ledger = { find: jest.fn(async (): Promise<Partial<QueueTaskEvent>[]> => []) };
   const logs = { find: jest.fn(async (): Promise<Partial<QueueTaskLog>[]> => []) };
-  const queue = { cancel: jest.fn(async () => 'cancelled'), retry: jest.fn(async () => undefined) };
+  const queue = { cancel: jest.fn(async () => 'cancelled'), retry: jest.fn(async () => undefined), draining: false };
   const module = await Test.createTestingModule({
     providers: [
       TasksService,
@@ -133,6 +134,33 @@ describe('TasksService', () => {
         code: 'task_not_found',
         detail: expect.stringContaining('task-x'),
       });
+    });
+  });
+
+  describe('detailWhenEnded', () => {
+    const here = new AbortController().signal;
+
+    it('answers when the task has ended', async () => {
+      const { service, tasks } = await setup();
+      tasks.findOne.mockResolvedValueOnce(aRow({ status: 'running' }));
+      expect(await service.detailWhenEnded(TASK_ID, 60, here)).toMatchObject({ status: 'completed' });
+      expect(tasks.findOne).toHaveBeenCalledTimes(2);
+    });
+
+    it.each([
+      ['the time is up', 0, here, false],
+      ['the caller is gone', 60, AbortSignal.abort(), false],
+      ['this instance shuts down', 60, here, true],
+    ])('answers earlier when %s', async (_, seconds, signal, draining) => {
+      const { service, tasks, queue } = await setup({ rows: [aRow({ status: 'running' })] });
+      queue.draining = draining;
+      expect(await service.detailWhenEnded(TASK_ID, seconds, signal)).toMatchObject({ status: 'running' });
+      expect(tasks.findOne).toHaveBeenCalledTimes(1);
+    });
+
+    it('knows no task that does not exist', async () => {
+      const { service } = await setup({ exists: false });
+      await expect(service.detailWhenEnded(TASK_ID, 60, here)).rejects.toMatchObject({ code: 'task_not_found' });
     });
   });
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { MoreThan, Repository } from 'typeorm';
@@ -6,11 +7,14 @@ import { Problem } from '../common/problem/problem.js';
 import { QueueTaskEvent, QueueTaskLog, QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { QueueService, TaskNotFoundError, TaskStateError } from '../queue/queue.service.js';
+import { isTerminal } from '../queue/task-status.js';
 import type { ListQuery, PageQuery } from './list-query.js';
 import { toEventView, toStepView, toTaskView } from './task.dto.js';
 import type { TaskDetail, TaskEventPage, TaskPage } from './task.dto.js';
 
 const LOG_PAGE = 64;
+/** How often a waiting caller's task is looked at. */
+const LOOK_MS = 200;
 
 /** The read side of tasks, and the verbs on one of them. */
 @Injectable()
@@ -46,6 +50,19 @@ export class TasksService {
     ]);
     if (!task) throw noSuchTask(taskId);
     return { ...toTaskView(task), steps: steps.map(toStepView) };
+  }
+
+  /** The same when the task has ended; earlier when the time is up, the caller is gone, or this instance shuts down. */
+  async detailWhenEnded(taskId: string, waitSeconds: number, gone: AbortSignal): Promise<TaskDetail> {
+    const until = performance.now() + waitSeconds * 1_000;
+    for (;;) {
+      const task = await this.tasks.findOne({ where: { taskId }, select: { id: true, status: true } });
+      const rest = until - performance.now();
+      if (!task || isTerminal(task.status) || rest <= 0 || gone.aborted || this.queue.draining) {
+        return this.detail(taskId);
+      }
+      await sleep(Math.min(LOOK_MS, rest));
+    }
   }
 
   /** Oldest first. */

@@ -61,7 +61,7 @@ function setup() {
 /** The first tick is over, the sweep and the partitions rest. */
 async function started() {
   const world = setup();
-  world.maintenance.start();
+  void world.maintenance.start();
   await advance();
   const first = [...world.trail];
   world.trail.length = 0;
@@ -92,7 +92,7 @@ describe('Maintenance', () => {
     it('does what the look asks for, in order: rescue, promote, sweep, fold', async () => {
       const { maintenance, found, trail, promote, rescue, sweep } = setup();
       Object.assign(found, { expired: true, next_due_seconds: -1, many_counters: true });
-      maintenance.start();
+      void maintenance.start();
       await advance();
       expect(trail).toEqual(['listen', 'look', 'rescue', 'promote', 'sweep', 'fold_counters', 'ensure_partitions']);
       expect([rescue, promote, sweep].map((chore) => chore.mock.calls)).toEqual([
@@ -107,7 +107,7 @@ describe('Maintenance', () => {
       found.expired = true;
       const rescued = deferred<number>();
       rescue.mockReturnValueOnce(rescued.promise);
-      maintenance.start();
+      void maintenance.start();
       await advance(10_000);
       expect(trail).toEqual(['listen', 'look']);
       rescued.resolve(0);
@@ -118,7 +118,7 @@ describe('Maintenance', () => {
     it('tells how many tasks wait', async () => {
       const { maintenance, found, metrics } = setup();
       found.queue_size = 12;
-      maintenance.start();
+      void maintenance.start();
       await advance();
       expect(metrics.queueSize).toBe(12);
     });
@@ -131,7 +131,7 @@ describe('Maintenance', () => {
       const world = setup();
       Object.assign(world.found, { expired: true, next_due_seconds: 0 });
       world[chore].mockResolvedValueOnce(2);
-      world.maintenance.start();
+      void world.maintenance.start();
       await advance();
       expect(world.wakeUps.send.mock.calls).toEqual([['ready']]);
     });
@@ -139,7 +139,7 @@ describe('Maintenance', () => {
     it('wakes nobody for nothing', async () => {
       const { maintenance, found, wakeUps } = setup();
       Object.assign(found, { expired: true, next_due_seconds: 0 });
-      maintenance.start();
+      void maintenance.start();
       await advance();
       expect(wakeUps.send).not.toHaveBeenCalled();
     });
@@ -147,7 +147,7 @@ describe('Maintenance', () => {
     it('makes new partitions once a day, and again soon where that failed', async () => {
       const { maintenance, answers, count } = setup();
       answers.ensure_partitions = () => Promise.reject(new Error('locked'));
-      maintenance.start();
+      void maintenance.start();
       await advance(POLL);
       expect(count('ensure_partitions')).toBe(2);
       delete answers.ensure_partitions;
@@ -165,7 +165,7 @@ describe('Maintenance', () => {
     it('comes earlier when a task is due before it', async () => {
       const { maintenance, found, count } = setup();
       found.next_due_seconds = 0.25;
-      maintenance.start();
+      void maintenance.start();
       await advance(249);
       expect(count('look')).toBe(1);
       await advance(1);
@@ -176,7 +176,7 @@ describe('Maintenance', () => {
     it('comes no later than the poll interval', async () => {
       const { maintenance, found, count } = setup();
       found.next_due_seconds = 3_600;
-      maintenance.start();
+      void maintenance.start();
       await advance(POLL);
       expect(count('look')).toBe(2);
     });
@@ -188,7 +188,7 @@ describe('Maintenance', () => {
         found.next_due_seconds = null;
         return 1_000;
       });
-      maintenance.start();
+      void maintenance.start();
       await advance(1);
       expect(count('look')).toBe(2);
       await advance(POLL - 10);
@@ -198,7 +198,7 @@ describe('Maintenance', () => {
     it('does not spin on due tasks that are in other hands', async () => {
       const { maintenance, found, count } = setup();
       found.next_due_seconds = -5;
-      maintenance.start();
+      void maintenance.start();
       await advance(199);
       expect(count('look')).toBe(1);
       await advance(1);
@@ -219,7 +219,7 @@ describe('Maintenance', () => {
       const { maintenance, sweep, count } = setup();
       const swept = deferred<number>();
       sweep.mockReturnValueOnce(swept.promise);
-      maintenance.start();
+      void maintenance.start();
       await advance();
       expect(count('look')).toBe(1);
       maintenance.lookAgain();
@@ -249,7 +249,7 @@ describe('Maintenance', () => {
       Object.assign(found, { expired: true, next_due_seconds: 0, many_counters: true });
       for (const chore of [rescue, promote, sweep]) chore.mockRejectedValue(new Error('no'));
       answers.fold_counters = () => Promise.reject(new Error('no'));
-      maintenance.start();
+      void maintenance.start();
       await advance();
       expect(trail).toEqual(['listen', 'look', 'fold_counters', 'ensure_partitions']);
       expect([rescue, promote, sweep].map((chore) => chore.mock.calls.length)).toEqual([1, 1, 1]);
@@ -305,7 +305,7 @@ describe('Maintenance', () => {
       const { maintenance, sweep } = setup();
       const swept = deferred<number>();
       sweep.mockReturnValueOnce(swept.promise);
-      maintenance.start();
+      void maintenance.start();
       await advance(300);
       if (end instanceof Error) swept.reject(end);
       else swept.resolve(end);

@@ -47,9 +47,10 @@ export class Maintenance {
     @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
   ) {}
 
-  start(): void {
+  /** Resolves when the first round is done: from then on this process knows how much waits. */
+  start(): Promise<void> {
     this.stopped = false;
-    this.schedule(0);
+    return this.begin();
   }
 
   async stop(): Promise<void> {
@@ -67,13 +68,16 @@ export class Maintenance {
   private schedule(ms: number): void {
     if (this.stopped) return;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      this.ticking ??= this.tick().finally(() => {
-        this.ticking = undefined;
-        if (this.again) this.schedule(0);
-      });
-    }, ms);
+    this.timer = setTimeout(() => void this.begin(), ms);
     this.timer.unref();
+  }
+
+  private begin(): Promise<void> {
+    this.ticking ??= this.tick().finally(() => {
+      this.ticking = undefined;
+      if (this.again) this.schedule(0);
+    });
+    return this.ticking;
   }
 
   private async tick(): Promise<void> {
