@@ -6,7 +6,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -76,6 +76,8 @@ async function databaseUrlOf(dataDir) {
 
 async function ownService() {
   const dataDir = await mkdtemp(join(tmpdir(), 'turnpike-demo-'));
+  // Run by root, PostgreSQL runs as another user, and would go elsewhere if that one could not enter.
+  await chmod(dataDir, 0o755);
   say('Starting a service with an embedded PostgreSQL …');
   const { DATABASE_URL: _, ADMIN_TOKEN: __, ...env } = process.env;
   const child = spawn(process.execPath, [join(ROOT, 'dist/main.js')], {
