@@ -3,6 +3,7 @@ import { dirname, relative, resolve, sep } from 'node:path';
 import { didYouMean } from '../common/did-you-mean.js';
 import { Problem, type ProblemItem } from '../common/problem/problem.js';
 import { toItem, type DocumentIssue } from '../common/yaml/document-issue.js';
+import { isMapping } from '../common/yaml/is-mapping.js';
 import { parseDocument } from '../common/yaml/parse-document.js';
 import type { ParsedDocument } from '../common/yaml/parsed-document.js';
 import { describeValue } from '../common/yaml/plain-words.js';
@@ -170,8 +171,4 @@ async function parseFile(file: string, faults: string[], fix: string): Promise<P
 function line(file: string, { line: row, column, path, message, hint }: ProblemItem): string {
   const place = row === undefined ? file : `${file}:${row}:${column ?? 1}`;
   return `${place}: ${path ? `${path}: ` : ''}${message}.${hint ? ` ${hint}` : ''}`;
-}
-
-function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

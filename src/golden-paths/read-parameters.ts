@@ -2,6 +2,7 @@ import { didYouMean } from '../common/did-you-mean.js';
 import { DURATION_EXAMPLES, parseDuration } from '../common/duration.js';
 import type { DocumentIssue } from '../common/yaml/document-issue.js';
 import type { DocumentPath } from '../common/yaml/document-path.js';
+import { isMapping } from '../common/yaml/is-mapping.js';
 import { describeValue } from '../common/yaml/plain-words.js';
 import {
   faultOf,
@@ -108,8 +109,4 @@ function isScalar(value: unknown): value is string | number | boolean {
 
 function describe(value: unknown): string {
   return isScalar(value) ? String(value) : JSON.stringify(value);
-}
-
-function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

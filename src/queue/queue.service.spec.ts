@@ -92,7 +92,7 @@ describe('QueueService', () => {
       const [encoded] = batcher.enqueue.mock.calls[0]!;
       expect(result.value).toEqual({ taskId: encoded.taskId });
       expect(rowOf(encoded)).toMatchObject({ task_id: encoded.taskId, app_name: 'shop', promise_seconds: 600 });
-      expect(woken()).toEqual([1, 1, 1]);
+      expect(woken()).toEqual([1, 0, 1]);
       expect(metrics.snapshot().enqueued).toBe(1);
       expect(logs).toEqual([
         {
@@ -139,6 +139,18 @@ describe('QueueService', () => {
     });
   });
 
+  describe('housekeeping', () => {
+    it.each([
+      [{ runAt: new Date() }, 1],
+      [{ delaySeconds: 5 }, 1],
+      [{}, 0],
+    ])('is called for what is due later only: %j', async (changes, calls) => {
+      const { queue, woken } = await setup();
+      await queue.enqueue({ ...TASK, ...changes });
+      expect(woken()).toEqual([1, calls, 1]);
+    });
+  });
+
   describe('enqueueMany', () => {
     it('stores each, and gives the ids in order', async () => {
       const { queue, batcher, metrics, woken } = await setup();
@@ -147,7 +159,7 @@ describe('QueueService', () => {
       expect(encoded.map((task) => rowOf(task).app_name)).toEqual(['shop', 'blog']);
       expect(enqueued).toEqual(encoded.map(({ taskId }) => ({ taskId })));
       expect(metrics.snapshot().enqueued).toBe(2);
-      expect(woken()).toEqual([1, 1, 1]);
+      expect(woken()).toEqual([1, 0, 1]);
     });
 
     it('rejects with the first error when all have been tried, and tells of those that are stored', async () => {
@@ -170,7 +182,7 @@ describe('QueueService', () => {
       expect(logs.map(({ app_name }) => app_name)).toEqual(['b', 'd']);
       const idOf = (index: number) => batcher.enqueue.mock.calls[index]![0].taskId;
       expect(logs.map(({ task_id }) => task_id)).toEqual([idOf(1), idOf(3)]);
-      expect(woken()).toEqual([1, 1, 1]);
+      expect(woken()).toEqual([1, 0, 1]);
     });
 
     it('stores nothing when one of them is no valid task', async () => {
@@ -298,7 +310,7 @@ describe('QueueService', () => {
       await queue.retry('task-7', ANN);
       expect(store.redrive.mock.calls).toEqual([['task-7', ANN, OPTIONS.promiseSeconds]]);
       expect(store.lookAt).not.toHaveBeenCalled();
-      expect(woken()).toEqual([1, 1, 1]);
+      expect(woken()).toEqual([1, 0, 1]);
     });
 
     it('knows no task that is not there', async () => {

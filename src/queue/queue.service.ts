@@ -162,11 +162,12 @@ export class QueueService {
       }),
     );
     this.wake();
+    // Housekeeping promotes what is due later; what is due now the claimer finds.
+    if (tasks.some((task) => task.runAt || task.delaySeconds)) this.maintenance.lookAgain();
   }
 
   private wake(): void {
     this.claimer.wake();
-    this.maintenance.lookAgain();
     this.wakeUps.send('ready');
   }
 }

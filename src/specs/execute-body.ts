@@ -1,6 +1,7 @@
 import { didYouMean } from '../common/did-you-mean.js';
 import { Problem, type ProblemItem } from '../common/problem/problem.js';
 import { toItem, type DocumentIssue } from '../common/yaml/document-issue.js';
+import { isMapping } from '../common/yaml/is-mapping.js';
 import { documentKindOf } from '../common/yaml/media-type.js';
 import { parseDocument } from '../common/yaml/parse-document.js';
 import type { ParsedDocument } from '../common/yaml/parsed-document.js';
@@ -92,8 +93,4 @@ function readSpec(spec: unknown, rules: StepRules, errors: ProblemItem[]): Submi
     }
     return withoutDocument('');
   }
-}
-
-function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

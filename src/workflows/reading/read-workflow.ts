@@ -1,6 +1,7 @@
 import { didYouMean } from '../../common/did-you-mean.js';
 import { Problem } from '../../common/problem/problem.js';
 import { type DocumentPath, formatPath, shorten } from '../../common/yaml/document-path.js';
+import { isMapping } from '../../common/yaml/is-mapping.js';
 import type { ParsedDocument } from '../../common/yaml/parsed-document.js';
 import type { StepDefinition, StepRunner } from '../step-runner.js';
 import { type DocumentIssue, toItem } from '../../common/yaml/document-issue.js';
@@ -157,8 +158,4 @@ function tooMany(document: ParsedDocument, count: number, path: DocumentPath, ma
 
 function issue(path: DocumentPath, message: string, hint?: string): DocumentIssue {
   return { path, message, ...(hint === undefined ? {} : { hint }) };
-}
-
-function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
