@@ -10,6 +10,7 @@ import { QueueRuntime } from './queue-runtime.js';
 import { QueueController } from './queue.controller.js';
 import { QueueService } from './queue.service.js';
 import { JournalStore } from './store/journal-store.js';
+import { ListStore } from './store/list-store.js';
 import { QueueDatabase } from './store/queue-database.js';
 import { StatsStore } from './store/stats-store.js';
 import { TaskStore } from './store/task-store.js';
@@ -69,8 +70,9 @@ export class QueueModule {
         Heartbeat,
         QueueDatabase,
         JournalStore,
+        ListStore,
       ],
-      exports: [QueueService, QueueRuntime, MetricsCollector],
+      exports: [QueueService, QueueRuntime, MetricsCollector, ListStore],
     };
   }
 }

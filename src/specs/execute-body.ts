@@ -1,3 +1,4 @@
+import { readLabels } from '../common/http/labels.js';
 import { didYouMean } from '../common/did-you-mean.js';
 import { Problem, type ProblemItem } from '../common/problem/problem.js';
 import { toItem, type DocumentIssue } from '../common/yaml/document-issue.js';
@@ -8,7 +9,6 @@ import type { ParsedDocument } from '../common/yaml/parsed-document.js';
 import { describeValue } from '../common/yaml/plain-words.js';
 import type { StepRules } from '../workflows/reading/read-workflow.js';
 import { parseSubmission, type Submission } from './score/parse-submission.js';
-import { readLabels } from './submission-query.js';
 
 /** What a body asks to be run: a document's content, and what stands beside it in the JSON form. */
 export interface Execution extends Submission {

@@ -1,6 +1,8 @@
 import { Type } from 'class-transformer';
 import { IsIn, IsInt, IsNumber, IsOptional, IsString, Length, Max, Min, NotContains } from 'class-validator';
 import { IsTime } from '../common/http/is-time.js';
+import { LABEL, readLabels } from '../common/http/labels.js';
+import { checkQuery, invalidParameters } from '../common/http/query.pipe.js';
 import { Seconds } from '../common/http/seconds.js';
 import { TASK_STATUSES, type TaskStatus } from '../queue/task-status.js';
 
@@ -25,6 +27,13 @@ export class ListQuery {
   workflow_name?: string;
 
   @IsOptional()
+  @Length(1, 255, NAME_RULE)
+  @NotContains('\0', NUL_RULE)
+  q?: string;
+
+  labels: Record<string, string> = {};
+
+  @IsOptional()
   @IsTime()
   since?: string;
 
@@ -43,7 +52,21 @@ export class ListQuery {
   cursor?: string;
 }
 
-export const LIST_PARAMETERS = ['status', 'app_name', 'workflow_name', 'since', 'until', 'limit', 'cursor'];
+const LIST_PARAMETERS = ['status', 'app_name', 'workflow_name', 'q', 'since', 'until', 'limit', 'cursor'];
+
+/** Checks a list's query, `label.<name>` included; one 422 names all that is wrong. */
+export function readListQuery(query: Readonly<Record<string, unknown>>): ListQuery {
+  const isLabel = ([name]: [string, unknown]) => name.startsWith(LABEL);
+  const given = Object.entries(query);
+  const { value, errors } = checkQuery(
+    ListQuery,
+    LIST_PARAMETERS,
+    Object.fromEntries(given.filter((entry) => !isLabel(entry))),
+  );
+  value.labels = readLabels(given.filter(isLabel), errors);
+  if (errors.length > 0) throw invalidParameters(errors);
+  return value;
+}
 
 /** The parameters of lists that only go on page by page. */
 export class PageQuery {

@@ -3,7 +3,7 @@ import { Test } from '@nestjs/testing';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from '../common/problem/problem.js';
 import { readReason } from './cancel-body.js';
-import { ListQuery, PageQuery } from './list-query.js';
+import { PageQuery, readListQuery } from './list-query.js';
 import { TasksController } from './tasks.controller.js';
 import { TasksService } from './tasks.service.js';
 
@@ -36,12 +36,11 @@ const caller = { name: 'jane' };
 describe('TasksController', () => {
   it('hands queries and ids to the service', async () => {
     const { controller, service } = await setup();
-    const query = new ListQuery();
     const page = new PageQuery();
-    await controller.list(query);
+    await controller.list({ status: 'failed', 'label.team': 'a' });
     await controller.detail('task-1', {}, reply);
     await controller.events('task-1', page);
-    expect(service.list).toHaveBeenCalledWith(query);
+    expect(service.list).toHaveBeenCalledWith(readListQuery({ status: 'failed', 'label.team': 'a' }));
     expect(service.detail).toHaveBeenCalledWith('task-1');
     expect(service.events).toHaveBeenCalledWith('task-1', page);
   });

@@ -7,14 +7,7 @@ import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { QueryPipe } from '../common/http/query.pipe.js';
 import { TASK_STATUSES } from '../queue/task-status.js';
 import { readReason } from './cancel-body.js';
-import {
-  DETAIL_PARAMETERS,
-  DetailQuery,
-  LIST_PARAMETERS,
-  ListQuery,
-  PAGE_PARAMETERS,
-  PageQuery,
-} from './list-query.js';
+import { DETAIL_PARAMETERS, DetailQuery, PAGE_PARAMETERS, PageQuery, readListQuery } from './list-query.js';
 import { TaskDetail, TaskEventPage, TaskPage } from './task.dto.js';
 import { TaskIdPipe } from './task-id.pipe.js';
 import { TasksService } from './tasks.service.js';
@@ -33,12 +26,24 @@ export class TasksController {
   @ApiQuery({ name: 'status', required: false, enum: TASK_STATUSES })
   @ApiQuery({ name: 'app_name', required: false, type: String })
   @ApiQuery({ name: 'workflow_name', required: false, type: String })
+  @ApiQuery({
+    name: 'label.team',
+    required: false,
+    type: String,
+    description: 'A label, as label.<name>=<value>; several must all be there.',
+  })
+  @ApiQuery({
+    name: 'q',
+    required: false,
+    type: String,
+    description: 'A task_id, or a part of the name of an application or a workflow or of an error message.',
+  })
   @ApiQuery({ name: 'since', required: false, type: String, description: 'Enqueued at this time or later.' })
   @ApiQuery({ name: 'until', required: false, type: String, description: 'Enqueued before this time.' })
   @ApiQuery({ name: 'limit', required: false, type: Number })
   @ApiQuery({ name: 'cursor', required: false, type: String, description: 'next_cursor of the page before.' })
-  list(@Query(new QueryPipe(ListQuery, LIST_PARAMETERS)) query: ListQuery): Promise<TaskPage> {
-    return this.tasks.list(query);
+  list(@Query() query: Record<string, unknown>): Promise<TaskPage> {
+    return this.tasks.list(readListQuery(query));
   }
 
   /** One task with its steps; with `wait`, when it has ended or the time is up. */

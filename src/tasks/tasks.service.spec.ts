@@ -3,8 +3,10 @@ import { getRepositoryToken } from '@nestjs/typeorm';
 import { encodeCursor } from '../common/http/cursor.js';
 import { QueueTaskEvent, QueueTaskLog, QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
+import { ListStore } from '../queue/store/list-store.js';
+import type { TaskListRequest } from '../queue/store/list.sql.js';
 import { QueueService, TaskNotFoundError, TaskStateError } from '../queue/queue.service.js';
-import { ListQuery, PageQuery } from './list-query.js';
+import { PageQuery, readListQuery } from './list-query.js';
 import { TasksService } from './tasks.service.js';
 
 const TASK_ID = 'task-01a20575-5554-7463-9141-8018d9736482';
@@ -25,22 +27,11 @@ function aRow(changes: Partial<QueueTask> = {}): QueueTask {
   });
 }
 
-/** A query builder that records what it was asked and finds the given rows. */
-function builderFinding(rows: QueueTask[]) {
-  const conditions: Record<string, unknown>[] = [];
-  const builder = { conditions, limit: jest.fn().mockReturnThis(), orderBy: jest.fn().mockReturnThis() };
-  const andWhere = (_: string, values: Record<string, unknown>) => {
-    conditions.push(values);
-    return whole;
-  };
-  const whole = Object.assign(builder, { andWhere, getMany: async () => rows });
-  return whole;
-}
-
 async function setup({ rows = [aRow()], exists = true }: { rows?: QueueTask[]; exists?: boolean } = {}) {
-  const builder = builderFinding(rows);
+  const lists = { list: jest.fn(async (_: TaskListRequest) => rows.map((row) => row.id)) };
   const tasks = {
-    createQueryBuilder: () => builder,
+    // In whatever order the table holds them.
+    find: jest.fn(async (_: { select: object }) => [...rows].reverse()),
     findOneBy: jest.fn(async () => (exists ? rows[0] : null)),
     findOne: jest.fn(async () => (exists ? rows[0] : null)),
     existsBy: async () => exists,
@@ -57,51 +48,78 @@ async function setup({ rows = [aRow()], exists = true }: { rows?: QueueTask[]; e
       { provide: getRepositoryToken(QueueTaskEvent), useValue: ledger },
       { provide: getRepositoryToken(QueueTaskLog), useValue: logs },
       { provide: QueueService, useValue: queue },
+      { provide: ListStore, useValue: lists },
     ],
   }).compile();
-  return { service: module.get(TasksService), builder, tasks, steps, ledger, logs, queue };
+  return { service: module.get(TasksService), lists, tasks, steps, ledger, logs, queue };
 }
 
-const listQuery = (changes: Partial<ListQuery> = {}) => Object.assign(new ListQuery(), changes);
 const pageQuery = (changes: Partial<PageQuery> = {}) => Object.assign(new PageQuery(), changes);
 
 describe('TasksService', () => {
   describe('list', () => {
-    it('asks for what each filter says and nothing else', async () => {
-      const { service, builder } = await setup();
-      await service.list(
-        listQuery({
-          status: 'failed',
-          app_name: 'shop',
-          workflow_name: 'golden-path-x',
-          since: '2026-01-01',
-          until: '2026-02-01',
-          cursor: encodeCursor('99'),
-        }),
-      );
-      expect(Object.assign({}, ...builder.conditions)).toEqual({
+    it('asks for what each filter says, and for one row more than the page holds', async () => {
+      const { service, lists, tasks } = await setup();
+      const query = readListQuery({
         status: 'failed',
-        app: 'shop',
-        workflow: 'golden-path-x',
-        since: '2026-01-01',
-        until: '2026-02-01',
-        before: '99',
+        app_name: 'shop',
+        workflow_name: 'golden-path-x',
+        'label.team': 'a',
+        q: 'registry',
+        since: '2026-01-01T00:00:00Z',
+        until: '2026-02-01T00:00:00Z',
+        limit: '10',
+        cursor: encodeCursor('99'),
       });
+      await service.list(query);
+      expect(lists.list).toHaveBeenCalledWith({
+        filter: {
+          status: 'failed',
+          appName: 'shop',
+          workflowName: 'golden-path-x',
+          labels: { team: 'a' },
+          text: 'registry',
+          since: '2026-01-01T00:00:00Z',
+          until: '2026-02-01T00:00:00Z',
+        },
+        after: '99',
+        limit: 11,
+      });
+      expect(tasks.find.mock.calls[0]![0].select).not.toHaveProperty('workflowSpec');
     });
 
-    it('has a next page only where there is one more row than asked for', async () => {
-      const three = [aRow({ id: '3' }), aRow({ id: '2' }), aRow({ id: '1' })];
-      const { service, builder } = await setup({ rows: three });
-      const page = await service.list(listQuery({ limit: 2 }));
-      expect(builder.limit).toHaveBeenCalledWith(3);
-      expect(page.tasks).toHaveLength(2);
+    it('keeps the order of the list, and has a next page only where there is one more row than asked for', async () => {
+      const three = [aRow({ id: '3' }), aRow({ id: '2', appName: 'second' }), aRow({ id: '1' })];
+      const { service } = await setup({ rows: three });
+      const page = await service.list(readListQuery({ limit: '2' }));
+      expect(page.tasks.map((task) => task.app_name)).toEqual(['demo-app', 'second']);
       expect(page.next_cursor).toBe(encodeCursor('2'));
-      expect((await service.list(listQuery({ limit: 3 }))).next_cursor).toBeNull();
+      expect((await service.list(readListQuery({ limit: '3' }))).next_cursor).toBeNull();
+    });
+
+    it('leaves out a task that is gone since, and still knows that there is more', async () => {
+      const { service, lists } = await setup({ rows: [aRow({ id: '3' })] });
+      lists.list.mockResolvedValue(['3', '2', '1']);
+      const page = await service.list(readListQuery({ limit: '2' }));
+      expect(page.tasks).toHaveLength(1);
+      expect(page.next_cursor).toBe(encodeCursor('2'));
+    });
+
+    it.each([
+      [{ 'label.': 'x' }, 'label.'],
+      [{ 'label.a': ['x', 'y'] }, 'label.a'],
+      [{ q: '' }, 'q'],
+      [{ q: 'x'.repeat(256) }, 'q'],
+      [{ labels: 'a' }, 'labels'],
+    ])('refuses %p', (query, path) => {
+      expect(() => readListQuery(query)).toThrow(
+        expect.objectContaining({ code: 'invalid_parameter', errors: [expect.objectContaining({ path })] }),
+      );
     });
 
     it('refuses a cursor that it did not give out', async () => {
       const { service } = await setup();
-      await expect(service.list(listQuery({ cursor: 'bm9uc2Vuc2U' }))).rejects.toMatchObject({
+      await expect(service.list(readListQuery({ cursor: 'bm9uc2Vuc2U' }))).rejects.toMatchObject({
         code: 'invalid_parameter',
         errors: [{ path: 'cursor' }],
       });

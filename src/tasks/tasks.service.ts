@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { MoreThan, Repository } from 'typeorm';
+import { In, MoreThan, Repository, type FindOptionsSelect } from 'typeorm';
 import { decodeCursor, encodeCursor } from '../common/http/cursor.js';
 import { Problem } from '../common/problem/problem.js';
 import { QueueTaskEvent, QueueTaskLog, QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { QueueService, TaskNotFoundError, TaskStateError } from '../queue/queue.service.js';
+import { ListStore } from '../queue/store/list-store.js';
 import { isTerminal } from '../queue/task-status.js';
 import type { ListQuery, PageQuery } from './list-query.js';
 import { toEventView, toStepView, toTaskView } from './task.dto.js';
@@ -15,6 +16,30 @@ import type { TaskDetail, TaskEventPage, TaskPage } from './task.dto.js';
 const LOG_PAGE = 64;
 /** How often a waiting caller's task is looked at. */
 const LOOK_MS = 200;
+
+const LISTED: FindOptionsSelect<QueueTask> = {
+  id: true,
+  taskId: true,
+  appName: true,
+  workflowName: true,
+  goldenPath: true,
+  metadata: true,
+  status: true,
+  priority: true,
+  startBy: true,
+  runAt: true,
+  attempt: true,
+  failures: true,
+  maxAttempts: true,
+  crashes: true,
+  cause: true,
+  errorMessage: true,
+  enqueuedAt: true,
+  startedAt: true,
+  completedAt: true,
+  instance: true,
+  result: true,
+};
 
 /** The read side of tasks, and the verbs on one of them. */
 @Injectable()
@@ -25,22 +50,28 @@ export class TasksService {
     @InjectRepository(QueueTaskEvent) private readonly ledger: Repository<QueueTaskEvent>,
     @InjectRepository(QueueTaskLog) private readonly logs: Repository<QueueTaskLog>,
     private readonly queue: QueueService,
+    private readonly lists: ListStore,
   ) {}
 
   /** Newest first. */
   async list(query: ListQuery): Promise<TaskPage> {
-    const find = this.tasks
-      .createQueryBuilder('task')
-      .orderBy('task.id', 'DESC')
-      .limit(query.limit + 1);
-    if (query.status) find.andWhere('task.status = :status', { status: query.status });
-    if (query.app_name) find.andWhere('task.appName = :app', { app: query.app_name });
-    if (query.workflow_name) find.andWhere('task.workflowName = :workflow', { workflow: query.workflow_name });
-    if (query.since) find.andWhere('task.enqueuedAt >= :since', { since: query.since });
-    if (query.until) find.andWhere('task.enqueuedAt < :until', { until: query.until });
-    if (query.cursor) find.andWhere('task.id < :before', { before: decodeCursor(query.cursor) });
-    const { rows, next } = page(await find.getMany(), query.limit);
-    return { tasks: rows.map(toTaskView), next_cursor: next };
+    const filter = {
+      status: query.status,
+      appName: query.app_name,
+      workflowName: query.workflow_name,
+      labels: query.labels,
+      since: query.since,
+      until: query.until,
+      text: query.q,
+    };
+    const after = query.cursor === undefined ? undefined : decodeCursor(query.cursor);
+    const ids = await this.lists.list({ filter, after, limit: query.limit + 1 });
+    const { rows, next } = page(
+      ids.map((id) => ({ id })),
+      query.limit,
+    );
+    const tasks = await this.inOrder(rows.map(({ id }) => id));
+    return { tasks: tasks.map(toTaskView), next_cursor: next };
   }
 
   async detail(taskId: string): Promise<TaskDetail> {
@@ -89,6 +120,14 @@ export class TasksService {
   async retry(taskId: string, actor: string, requestId: string): Promise<TaskDetail> {
     await this.verb(() => this.queue.retry(taskId, { actor, requestId }));
     return this.detail(taskId);
+  }
+
+  /** Without the documents, which no list shows and which can be large. */
+  private async inOrder(ids: readonly string[]): Promise<QueueTask[]> {
+    const found = await this.tasks.find({ where: { id: In(ids) }, select: LISTED });
+    const byId = new Map(found.map((task) => [task.id, task]));
+    // A task that the pruner has just removed is in the list no more.
+    return ids.flatMap((id) => byId.get(id) ?? []);
   }
 
   private async *chunks(taskId: string): AsyncIterable<Buffer> {

@@ -275,7 +275,10 @@ describe('a submission', () => {
     const ids: string[] = [];
     for (const app of ['list-a', 'list-b', 'list-a', 'list-a', 'list-b']) {
       ids.unshift(
-        await service.submit(documentOf(app === 'list-a' ? 'true' : 'false', app), '?golden_path=db-lifecycle'),
+        await service.submit(
+          documentOf(app === 'list-a' ? 'true' : 'false', app),
+          `?golden_path=db-lifecycle&label.team=list&label.tier=${ids.length % 2 === 0 ? 'gold' : 'iron'}`,
+        ),
       );
     }
     const list = async (query: string) => {
@@ -290,6 +293,9 @@ describe('a submission', () => {
     expect(await list('app_name=list-b&status=failed')).toEqual([0, 3]);
     expect(await list('app_name=list-b&status=completed')).toEqual([]);
     expect(await list('workflow_name=golden-path-db-lifecycle')).toEqual([0, 1, 2, 3, 4]);
+    expect(await list('q=LIST-A')).toEqual([1, 2, 4]);
+    expect(await list(`q=${ids[3]}`)).toEqual([3]);
+    expect(await list('label.team=list&label.tier=gold')).toEqual([0, 2, 4]);
     expect(await list(`since=${since}&app_name=list-a`)).toEqual([1, 2, 4]);
     expect(await list(`until=${since}&app_name=list-a`)).toEqual([]);
 

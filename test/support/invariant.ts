@@ -3,7 +3,7 @@ type Query = (sql: string, params?: unknown[]) => Promise<Record<string, unknown
 /**
  * What must hold of the queue's tables at any time between two transactions: every task has the narrow row its status
  * asks for and no other, the ledger replays to the statuses, each of its steps is legal, failed tasks and only those have
- * a dead letter, and the counters agree.
+ * a dead letter, cancelled ones stand in queue_cancelled, and the counters agree.
  */
 export async function brokenInvariants(query: Query): Promise<unknown[]> {
   const broken = await query(`
@@ -42,6 +42,10 @@ export async function brokenInvariants(query: Query): Promise<unknown[]> {
     SELECT t.task_id, t.status, 'dead letter: ' || (d.id IS NOT NULL)
     FROM queue_tasks t LEFT JOIN queue_dead_letters d USING (id)
     WHERE (t.status = 'failed') <> (d.id IS NOT NULL)
+    UNION ALL
+    SELECT t.task_id, t.status, 'in queue_cancelled: ' || (c.id IS NOT NULL)
+    FROM queue_tasks t FULL JOIN queue_cancelled c USING (id)
+    WHERE (t.status IS NOT DISTINCT FROM 'cancelled') <> (c.id IS NOT NULL)
     UNION ALL
     SELECT t.task_id, t.status, 'it has ended and yet completed_at is ' || coalesce(t.completed_at::text, 'not set')
     FROM queue_tasks t

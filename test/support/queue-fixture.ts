@@ -17,6 +17,8 @@ const TABLES = [
   'queue_leases',
   'queue_instances',
   'queue_dead_letters',
+  'queue_cancelled',
+  'queue_task_labels',
   'queue_counters',
   'queue_task_steps',
   'queue_task_logs',

@@ -8,6 +8,9 @@ export interface Statement {
   readonly text: string;
 }
 
+/** A statement whose plan must fit its values, planned anew each time. */
+export type AdHocStatement = Pick<Statement, 'text'>;
+
 /** Whoever runs statements: the pool, or one connection inside a transaction. */
 export interface Executor {
   run<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[]>;
@@ -24,7 +27,7 @@ const TRIES = 5;
 export class QueueDatabase implements Executor {
   constructor(private readonly dataSource: DataSource) {}
 
-  async run<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[]> {
+  async run<Row>(statement: Statement | AdHocStatement, values: readonly unknown[]): Promise<Row[]> {
     return retryDeadlocks(async () => (await this.pool.query({ ...statement, values: [...values] })).rows as Row[]);
   }
 
