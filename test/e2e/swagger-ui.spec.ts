@@ -69,22 +69,29 @@ withBrowser.describe(withBrowser.title, () => {
     return { status, body: JSON.parse(body) as Record<string, unknown> };
   }
 
+  async function completed(taskId: string): Promise<void> {
+    await until(`${taskId} is completed`, async () => {
+      const [row] = await database.query('SELECT status FROM queue_tasks WHERE task_id = $1', [taskId]);
+      return row?.status === 'completed';
+    });
+  }
+
   it('sends the example submission, and follows its task to the end', async () => {
     const { status, body } = await send('submissions-SpecsController_submit');
     expect(status).toBe(202);
     const taskId = String(body.task_id);
-    await until('the task is completed', async () => {
-      const [row] = await database.query('SELECT status FROM queue_tasks WHERE task_id = $1', [taskId]);
-      return row?.status === 'completed';
-    });
+    await completed(taskId);
     const detail = await send('tasks-TasksController_detail', (block) => block.getByPlaceholder('id').fill(taskId));
     expect(detail).toMatchObject({ status: 200, body: { task_id: taskId, status: 'completed' } });
   });
 
-  it('sends the example of each golden path', async () => {
+  const PATHS = ['deploy-app', 'undeploy-app', 'ephemeral-env', 'db-lifecycle', 'observability-setup'];
+
+  it.each(PATHS)('runs the golden path %s to its end with the example', async (path) => {
     const { status, body } = await send('submissions-SpecsController_execute', (block) =>
-      block.getByPlaceholder('name').fill('db-lifecycle'),
+      block.getByPlaceholder('name').fill(path),
     );
-    expect({ status, path: body.golden_path }).toEqual({ status: 202, path: 'db-lifecycle' });
+    expect({ status, path: body.golden_path }).toEqual({ status: 202, path });
+    await completed(String(body.task_id));
   });
 });
