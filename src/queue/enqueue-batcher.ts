@@ -15,7 +15,7 @@ const RETRY_DELAYS_MS = [20, 100, 400];
  */
 @Injectable()
 export class EnqueueBatcher {
-  private readonly batcher = new Batcher<EncodedTask, true>((tasks) => this.insertOrHalve(tasks), {
+  private readonly batcher = new Batcher<EncodedTask, number>((tasks) => this.insertOrHalve(tasks), {
     maxBatch: 500,
     maxWeight: 8 * 1024 * 1024,
     weigh: (task) => task.json.length,
@@ -24,18 +24,19 @@ export class EnqueueBatcher {
 
   constructor(private readonly store: TaskStore) {}
 
-  async enqueue(task: EncodedTask): Promise<void> {
-    await this.batcher.add(task);
+  /** Resolves with a time before which no task of the batch is promised to start: milliseconds of the epoch. */
+  enqueue(task: EncodedTask): Promise<number> {
+    return this.batcher.add(task);
   }
 
   idle(): Promise<void> {
     return this.batcher.idle();
   }
 
-  private async insertOrHalve(tasks: EncodedTask[]): Promise<(true | Error)[]> {
+  private async insertOrHalve(tasks: EncodedTask[]): Promise<(number | Error)[]> {
     try {
-      await this.insert(tasks);
-      return tasks.map(() => true as const);
+      const earliest = await this.insert(tasks);
+      return tasks.map(() => earliest);
     } catch (error) {
       if (!isDataError(error)) throw error;
       if (tasks.length === 1) return [error as Error];
@@ -45,7 +46,7 @@ export class EnqueueBatcher {
   }
 
   /** An error of one half is none of the other's, which may be stored. */
-  private async insertHalf(tasks: EncodedTask[]): Promise<(true | Error)[]> {
+  private async insertHalf(tasks: EncodedTask[]): Promise<(number | Error)[]> {
     try {
       return await this.insertOrHalve(tasks);
     } catch (error) {
@@ -53,15 +54,15 @@ export class EnqueueBatcher {
     }
   }
 
-  private async insert(tasks: EncodedTask[]): Promise<void> {
+  private async insert(tasks: EncodedTask[]): Promise<number> {
     for (const delay of RETRY_DELAYS_MS) {
       try {
-        return await this.store.enqueue(tasks);
+        return (await this.store.enqueue(tasks)) ?? -Infinity;
       } catch (error) {
         if (!isDatabaseUnavailable(error)) throw error;
         await sleep(delay);
       }
     }
-    return this.store.enqueue(tasks);
+    return (await this.store.enqueue(tasks)) ?? -Infinity;
   }
 }

@@ -2,6 +2,12 @@
 export interface QueueOptions {
   /** Tasks run at once by this instance; 0 for an instance that only enqueues and reads. Default 5. */
   readonly workers?: number;
+  /**
+   * Tasks taken ahead of free workers, for handlers that take milliseconds; 0 (none) unless given. They are this
+   * instance's alone and stay `pending` until a worker begins them: one with an earlier `start_by` that comes later waits
+   * behind them.
+   */
+  readonly prefetch?: number;
   /** How long a claim lives without a heartbeat, in seconds. Default 30. */
   readonly leaseSeconds?: number;
   /** Lost leases a task may cost before it is given up with cause `crash_loop`. Default 3. */
@@ -31,6 +37,7 @@ export const QUEUE_OPTIONS = Symbol('QUEUE_OPTIONS');
 export function resolveQueueOptions(options: QueueOptions): ResolvedQueueOptions {
   return {
     workers: options.workers ?? 5,
+    prefetch: options.prefetch ?? 0,
     leaseSeconds: options.leaseSeconds ?? 30,
     maxCrashes: options.maxCrashes ?? 3,
     shutdownGraceSeconds: options.shutdownGraceSeconds ?? 30,

@@ -40,6 +40,7 @@ function setup({ running = 0, ...options }: QueueOptions & { running?: number } 
   };
   const pool = {
     keys: () => new Set(Array.from({ length: running }, (_, index) => `${index}:t`)),
+    handBackPrefetched: note('pool.handBackPrefetched'),
     idle: () => ended.promise,
     abortAll: (reason: AbortReason) => void trail.push(`abort ${reason}`),
   };
@@ -62,7 +63,13 @@ function setup({ running = 0, ...options }: QueueOptions & { running?: number } 
   return { runtime, trail, heartbeat, claimer, enqueues, ended, hear: (wakeUp: WakeUp) => hear(wakeUp) };
 }
 
-const DRAINED = ['heartbeat.startDraining', 'claimer.stop', 'maintenance.stop', 'heartbeat.stop'];
+const DRAINED = [
+  'heartbeat.startDraining',
+  'claimer.stop',
+  'pool.handBackPrefetched',
+  'maintenance.stop',
+  'heartbeat.stop',
+];
 
 describe('QueueRuntime', () => {
   let logs: ReturnType<typeof recordLogs>;
@@ -138,7 +145,7 @@ describe('QueueRuntime', () => {
       const { runtime, trail, ended } = setup({ running: 2 });
       const drained = watch(runtime.drain());
       await advance(1_000);
-      expect(trail).toEqual(['heartbeat.startDraining', 'claimer.stop']);
+      expect(trail).toEqual(DRAINED.slice(0, 3));
       ended.resolve();
       await advance();
       expect(drained.state).toBe('resolved');
@@ -179,7 +186,7 @@ describe('QueueRuntime', () => {
       expect(drained.state).toBe('pending');
       ended.resolve();
       await advance();
-      expect(trail.slice(2)).toEqual(['abort shutdown', 'maintenance.stop', 'heartbeat.stop']);
+      expect(trail.slice(3)).toEqual(['abort shutdown', 'maintenance.stop', 'heartbeat.stop']);
     });
 
     it('aborts at once with no grace time', async () => {

@@ -12,7 +12,7 @@ import { Maintenance } from './maintenance/maintenance.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from './queue-options.js';
 import { Claimer } from './workers/claimer.js';
 import { Heartbeat } from './workers/heartbeat.js';
-import { WakeUps } from './workers/wake-ups.js';
+import { earliestOf, WakeUps } from './workers/wake-ups.js';
 import { WorkerPool } from './workers/worker-pool.js';
 
 /** Starts the engine when the application is up, and drains it while the application still answers. */
@@ -40,7 +40,8 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
     if (this.options.workers === 0) return;
     await this.heartbeat.start(this.claimer);
     this.wakeUps.onWakeUp((wakeUp) => {
-      if (wakeUp === 'ready') this.claimer.wake();
+      const earliest = earliestOf(wakeUp);
+      if (earliest !== undefined) this.claimer.wake(earliest);
       else if (wakeUp === `cancel:${this.heartbeat.instanceId}`) void this.heartbeat.beatNow();
     });
     this.claimer.start();
@@ -76,6 +77,7 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
     if (this.options.workers === 0) return;
     await this.heartbeat.startDraining();
     await this.claimer.stop();
+    await this.pool.handBackPrefetched();
     const idle = this.pool.idle();
     const running = this.pool.keys().size;
     if (running > 0) {

@@ -36,7 +36,7 @@ async function setup() {
   const claimer = { wake: jest.fn() };
   const maintenance = { lookAgain: jest.fn() };
   const sweep = { sweepTasks: jest.fn<Promise<number>, unknown[]>(async () => 1) };
-  const wakeUps = { send: jest.fn() };
+  const wakeUps = { sendReady: jest.fn(), sendCancel: jest.fn() };
   const module = await Test.createTestingModule({
     providers: [
       QueueService,
@@ -55,7 +55,7 @@ async function setup() {
   const woken = () => [
     claimer.wake.mock.calls.length,
     maintenance.lookAgain.mock.calls.length,
-    wakeUps.send.mock.calls.filter(([wakeUp]) => wakeUp === 'ready').length,
+    wakeUps.sendReady.mock.calls.length,
   ];
   return {
     logs: recordLogs(),
@@ -227,7 +227,7 @@ describe('QueueService', () => {
       expect(store.lookAt.mock.calls).toEqual([['task-7']]);
       expect(store.cancelIdle.mock.calls).toEqual([['7', ANN, 'not wanted']]);
       expect(store.requestCancel).not.toHaveBeenCalled();
-      expect(wakeUps.send).not.toHaveBeenCalled();
+      expect(wakeUps.sendCancel).not.toHaveBeenCalled();
     });
 
     it('asks for the end of one that runs, and wakes the instance that runs it', async () => {
@@ -235,7 +235,7 @@ describe('QueueService', () => {
       store.requestCancel.mockResolvedValueOnce('them');
       expect(await queue.cancel('task-7', ANN)).toBe('running');
       expect(store.requestCancel.mock.calls).toEqual([['7', ANN, 'cancelled']]);
-      expect(wakeUps.send.mock.calls).toEqual([['cancel:them']]);
+      expect(wakeUps.sendCancel.mock.calls).toEqual([['them']]);
     });
 
     it('looks again for a task that is just changing hands', async () => {

@@ -76,8 +76,8 @@ export class QueueService {
       await this.store.enqueueWith(manager, encoded);
       return { taskId: encoded[0]!.taskId };
     }
-    await this.batcher.enqueue(encoded[0]!);
-    this.announce([task], encoded);
+    const earliest = await this.batcher.enqueue(encoded[0]!);
+    this.announce([task], encoded, earliest);
     return { taskId: encoded[0]!.taskId };
   }
 
@@ -86,7 +86,8 @@ export class QueueService {
     const encoded = this.encode(tasks);
     const results = await Promise.allSettled(encoded.map((task) => this.batcher.enqueue(task)));
     const isStored = (_: unknown, index: number) => results[index]?.status === 'fulfilled';
-    this.announce(tasks.filter(isStored), encoded.filter(isStored));
+    const earliest = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    this.announce(tasks.filter(isStored), encoded.filter(isStored), Math.min(...earliest));
     const failed = results.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
     return encoded.map(({ taskId }) => ({ taskId }));
@@ -115,7 +116,7 @@ export class QueueService {
       if (await this.store.cancelIdle(task.id, by, reason)) return 'cancelled';
       const instance = await this.store.requestCancel(task.id, by, reason);
       if (instance !== undefined) {
-        this.wakeUps.send(`cancel:${instance}`);
+        this.wakeUps.sendCancel(instance);
         return 'running';
       }
       // Neither waiting nor running after so many looks: its rows are out of step.
@@ -149,7 +150,7 @@ export class QueueService {
     return tasks.map((task) => encodeTask(task, this.options));
   }
 
-  private announce(tasks: readonly NewTask[], encoded: readonly { taskId: string }[]): void {
+  private announce(tasks: readonly NewTask[], encoded: readonly { taskId: string }[], earliest: number): void {
     this.metrics.recordEnqueued(tasks.length);
     tasks.forEach((task, index) =>
       this.logger.log({
@@ -161,13 +162,13 @@ export class QueueService {
         request_id: task.requestId,
       }),
     );
-    this.wake();
+    this.wake(earliest);
     // Housekeeping promotes what is due later; what is due now the claimer finds.
     if (tasks.some((task) => task.runAt || task.delaySeconds)) this.maintenance.lookAgain();
   }
 
-  private wake(): void {
-    this.claimer.wake();
-    this.wakeUps.send('ready');
+  private wake(earliest?: number): void {
+    this.claimer.wake(earliest);
+    this.wakeUps.sendReady(earliest);
   }
 }

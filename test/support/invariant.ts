@@ -12,10 +12,11 @@ export async function brokenInvariants(query: Query): Promise<unknown[]> {
     FROM queue_tasks t
     LEFT JOIN queue_ready r USING (id) LEFT JOIN queue_blocked b USING (id)
     LEFT JOIN queue_scheduled s USING (id) LEFT JOIN queue_leases l USING (id)
-    WHERE (t.status = 'pending') <> ((r.id IS NOT NULL)::int + (b.id IS NOT NULL)::int = 1)
+    WHERE (t.status = 'pending') <> ((r.id IS NOT NULL)::int + (b.id IS NOT NULL)::int
+             + coalesce(l.prefetched AND t.status = 'pending', false)::int = 1)
        OR t.status <> 'pending' AND (r.id IS NOT NULL OR b.id IS NOT NULL)
        OR (t.status IN ('scheduled', 'retrying', 'waiting')) <> (s.id IS NOT NULL)
-       OR (t.status = 'running') <> (l.id IS NOT NULL)
+       OR (t.status = 'running') <> (l.id IS NOT NULL AND NOT (l.prefetched AND t.status = 'pending'))
     UNION ALL
     SELECT NULL, NULL, 'narrow row ' || n.id || ' without a task'
     FROM (SELECT id FROM queue_ready UNION ALL SELECT id FROM queue_blocked UNION ALL SELECT id FROM queue_scheduled

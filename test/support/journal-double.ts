@@ -73,6 +73,7 @@ export function aRun(changes: Partial<ClaimedTask> = {}) {
     timeoutSeconds: null,
     requestId: null,
     queueTimeMs: 0,
+    startBy: 0,
     ...changes,
   };
   const lease = { deadline: () => performance.now() + 60_000, onRenewed: () => () => undefined };

@@ -98,6 +98,7 @@ export function aClaimedTask(changes: Partial<ClaimedTask> = {}): ClaimedTask {
     metadata: {},
     timeoutSeconds: null,
     requestId: null,
+    startBy: 0,
     queueTimeMs: 0,
     ...changes,
   };

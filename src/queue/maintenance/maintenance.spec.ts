@@ -41,7 +41,7 @@ function setup() {
   const promote = chore('promote');
   const rescue = chore('rescue');
   const sweep = chore('sweep');
-  const wakeUps = { ensureListening: async () => void trail.push('listen'), send: jest.fn() };
+  const wakeUps = { ensureListening: async () => void trail.push('listen'), sendReady: jest.fn() };
   const heartbeat = { instanceId: 'me' };
   const metrics = new MetricsCollector();
   const maintenance = new Maintenance(
@@ -133,7 +133,7 @@ describe('Maintenance', () => {
       world[chore].mockResolvedValueOnce(2);
       void world.maintenance.start();
       await advance();
-      expect(world.wakeUps.send.mock.calls).toEqual([['ready']]);
+      expect(world.wakeUps.sendReady.mock.calls).toEqual([[]]);
     });
 
     it('wakes nobody for nothing', async () => {
@@ -141,7 +141,7 @@ describe('Maintenance', () => {
       Object.assign(found, { expired: true, next_due_seconds: 0 });
       void maintenance.start();
       await advance();
-      expect(wakeUps.send).not.toHaveBeenCalled();
+      expect(wakeUps.sendReady).not.toHaveBeenCalled();
     });
 
     it('makes new partitions once a day, and again soon where that failed', async () => {

@@ -98,7 +98,7 @@ export class Maintenance {
       const done = await this.chore('partitions', () => this.database.run(ensurePartitions, []));
       if (done) this.partitionsAt = performance.now() + PARTITIONS_EVERY_MS;
     }
-    if (freed > 0) this.wakeUps.send('ready');
+    if (freed > 0) this.wakeUps.sendReady();
     // More may be due right after what was promoted; what is due and could not be promoted is in other hands.
     const nextDueMs = due(found) ? (promoted > 0 ? 0 : BUSY_MS) : (found?.next_due_seconds ?? Infinity) * 1_000;
     this.schedule(Math.min(pollMs, nextDueMs));

@@ -18,16 +18,19 @@ WITH settings AS MATERIALIZED (
   RETURNING t.*
 ), lease AS (
   INSERT INTO queue_leases (id, lease_token, instance) SELECT id, $3::uuid, $2 FROM task
-  ON CONFLICT (id) DO UPDATE SET lease_token = EXCLUDED.lease_token, instance = EXCLUDED.instance,
+  ON CONFLICT (id) DO UPDATE SET lease_token = EXCLUDED.lease_token, instance = EXCLUDED.instance, prefetched = false,
                                  cancel_requested = false, cancel_reason = NULL
 )
 SELECT id, task_id, attempt, failures, max_attempts, app_name, workflow_name, workflow_spec, metadata,
-       timeout_seconds, request_id, extract(epoch FROM started_at - greatest(enqueued_at, run_at)) * 1000 AS queue_time_ms
+       timeout_seconds, request_id, extract(epoch FROM started_at - greatest(enqueued_at, run_at)) * 1000 AS queue_time_ms,
+       extract(epoch FROM start_by)::double precision * 1000 AS start_by_ms
 FROM task ORDER BY start_by, id`;
 
 /**
- * $1 free slots, $2 instance, $3 fresh lease token. Claims the tasks with the earliest `start_by`.
+ * $1 free slots, $2 instance, $3 fresh lease token, $4 the floor. Claims the tasks with the earliest `start_by`.
  *
+ * - The floor is a `start_by` before which the claimer knows of no task: it keeps the index scan off the entries of tasks
+ *   long claimed, which stay for as long as some transaction is open that might see them (`claimer.ts`).
  * - EXISTS, not a join, on the instance: one that has expired must not walk queue_ready.
  * - MATERIALIZED, or the planner may lock more rows than LIMIT.
  * - The status is tested again: a row of queue_ready that is out of step (a status was edited by hand) is dropped here
@@ -35,14 +38,15 @@ FROM task ORDER BY start_by, id`;
  */
 export const claim: Statement = {
   name: 'queue_claim',
-  text: body(`SELECT r.id FROM queue_ready r WHERE EXISTS (SELECT FROM me)
+  text: body(`SELECT r.id FROM queue_ready r WHERE EXISTS (SELECT FROM me) AND r.start_by >= to_timestamp($4::double precision)
   ORDER BY r.start_by, r.id LIMIT $1 FOR UPDATE OF r SKIP LOCKED`),
 };
 
 /** The same, going round tasks whose row somebody else holds locked: slower, used when the plain form ran into one. */
 export const claimUnlocked: Statement = {
   name: 'queue_claim_unlocked',
-  text: body(`SELECT r.id FROM queue_ready r JOIN queue_tasks q ON q.id = r.id WHERE EXISTS (SELECT FROM me)
+  text: body(`SELECT r.id FROM queue_ready r JOIN queue_tasks q ON q.id = r.id
+  WHERE EXISTS (SELECT FROM me) AND r.start_by >= to_timestamp($4::double precision)
   ORDER BY r.start_by, r.id LIMIT $1 FOR UPDATE OF r SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED`),
 };
 
@@ -50,9 +54,11 @@ export const claimUnlocked: Statement = {
 export const claimedBy: Statement = {
   name: 'queue_claimed_by',
   text: `
-SELECT t.id, t.task_id, t.attempt, t.failures, t.max_attempts, t.app_name, t.workflow_name, t.workflow_spec, t.metadata,
+SELECT t.id, t.task_id, t.attempt + (t.status = 'pending')::integer AS attempt, t.failures, t.max_attempts, t.app_name, t.workflow_name, t.workflow_spec, t.metadata,
        t.timeout_seconds, t.request_id,
-       extract(epoch FROM t.started_at - greatest(t.enqueued_at, t.run_at)) * 1000 AS queue_time_ms
-FROM queue_leases l JOIN queue_tasks t ON t.id = l.id AND t.status = 'running'
-WHERE l.lease_token = $1`,
+       extract(epoch FROM CASE t.status WHEN 'running' THEN t.started_at ELSE clock_timestamp() END
+         - greatest(t.enqueued_at, t.run_at)) * 1000 AS queue_time_ms, extract(epoch FROM t.start_by)::double precision * 1000 AS start_by_ms
+FROM queue_leases l JOIN queue_tasks t ON t.id = l.id
+WHERE l.lease_token = $1 AND t.status = CASE WHEN l.prefetched THEN 'pending' ELSE 'running' END
+ORDER BY t.start_by, t.id`,
 };

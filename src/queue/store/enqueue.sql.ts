@@ -27,7 +27,7 @@ WITH input AS MATERIALIZED (
          golden_path, request_id
   FROM input
   ON CONFLICT (task_id) DO NOTHING
-  RETURNING id, task_id, status, start_by, run_at, enqueued_at
+  RETURNING id, status, start_by, run_at
 ), ready AS (
   INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM task WHERE status = 'pending'
   ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by
@@ -35,5 +35,5 @@ WITH input AS MATERIALIZED (
   INSERT INTO queue_scheduled (id, run_at) SELECT id, run_at FROM task WHERE status = 'scheduled'
   ON CONFLICT (id) DO UPDATE SET run_at = EXCLUDED.run_at
 )
-SELECT task_id, status, enqueued_at FROM task`,
+SELECT extract(epoch FROM min(start_by))::double precision * 1000 AS earliest_ms FROM task WHERE status = 'pending'`,
 };

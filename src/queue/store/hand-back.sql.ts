@@ -1,8 +1,8 @@
 import type { Statement } from './queue-database.js';
 
 /**
- * $1 a jsonb array of {id, token}; $2 the actor; $3 the ledger's cause. Returns runs to `pending` at no cost to their
- * budgets: for a drain, and for leases that no run of this instance knows. A requested cancel is carried out instead.
+ * $1 a jsonb array of {id, token}; $2 the actor; $3 the ledger's cause. Returns runs, and what was only prefetched, to
+ * the queue at no cost to their budgets: for a drain, and for leases that no run of this instance knows. A requested cancel is carried out instead.
  */
 export const handBack: Statement = {
   name: 'queue_hand_back',
@@ -23,8 +23,9 @@ WITH settings AS MATERIALIZED (
       error_message = CASE WHEN r.cancel_requested THEN r.cancel_reason END,
       completed_at = CASE WHEN r.cancel_requested THEN clock_timestamp() END,
       instance = CASE WHEN r.cancel_requested THEN t.instance END,
-      run_at = CASE WHEN r.cancel_requested THEN t.run_at ELSE now() END, updated_at = clock_timestamp()
-  FROM released r WHERE t.id = r.id AND t.status = 'running'
+      run_at = CASE WHEN r.cancel_requested OR t.status = 'pending' THEN t.run_at ELSE now() END,
+      updated_at = clock_timestamp()
+  FROM released r WHERE t.id = r.id AND t.status IN ('running', 'pending')
   RETURNING t.id, t.status, t.start_by
 ), ready AS (
   INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM task WHERE status = 'pending'

@@ -17,9 +17,9 @@ SELECT l.instance FROM queue_leases l WHERE NOT EXISTS (SELECT FROM queue_instan
 
 /**
  * $1 dead instances, $2 the actor, $3 how many crashes a task may cost. Takes their tasks back, in id order, going round
- * those whose row somebody else holds locked: they are rescued when they are free. A lost lease counts as a crash unless the task's steps show that none of this attempt had started. What ran of its steps is
- * closed, since nobody else will. Must be a statement
- * after `lockExpired`, with a snapshot of its own: a claim of the dead instance may have committed in between.
+ * those whose row somebody else holds locked: they are rescued when they are free. A lost lease counts as a crash unless
+ * the task was only prefetched, or its steps show that none of this attempt had started. What ran of its steps is
+ * closed, since nobody else will. Must be a statement after `lockExpired`, with a snapshot of its own: a claim of the dead instance may have committed in between.
  */
 export const rescue: Statement = {
   name: 'queue_rescue',
@@ -33,7 +33,7 @@ WITH settings AS MATERIALIZED (
   DELETE FROM queue_leases l USING held WHERE l.id = held.id
   RETURNING l.id, l.instance, l.cancel_requested, l.cancel_reason
 ), verdict AS MATERIALIZED (
-  SELECT r.*, CASE WHEN s.steps = 0 OR s.started > 0 THEN 1 ELSE 0 END AS crashed
+  SELECT r.*, CASE WHEN t.status = 'running' AND (s.steps = 0 OR s.started > 0) THEN 1 ELSE 0 END AS crashed
   FROM released r JOIN queue_tasks t ON t.id = r.id
   CROSS JOIN LATERAL (
     SELECT count(*) AS steps,
@@ -49,7 +49,8 @@ WITH settings AS MATERIALIZED (
                                   t.crashes + v.crashed, v.instance) END,
       completed_at = CASE WHEN o.status <> 'pending' THEN clock_timestamp() END,
       instance = CASE WHEN o.status <> 'pending' THEN t.instance END,
-      run_at = CASE WHEN o.status = 'pending' THEN now() ELSE t.run_at END, updated_at = clock_timestamp()
+      run_at = CASE WHEN o.status = 'pending' AND t.status = 'running' THEN now() ELSE t.run_at END,
+      updated_at = clock_timestamp()
   FROM verdict v
   JOIN queue_tasks before ON before.id = v.id
   CROSS JOIN LATERAL (
@@ -57,7 +58,7 @@ WITH settings AS MATERIALIZED (
                 WHEN before.crashes + v.crashed >= $3::integer AND v.crashed = 1 THEN 'failed'
                 ELSE 'pending' END AS status
   ) o
-  WHERE t.id = v.id AND t.status = 'running'
+  WHERE t.id = v.id AND t.status IN ('running', 'pending')
   RETURNING t.id, t.task_id, t.status, t.attempt, t.start_by, v.instance AS lost_by
 ), ready AS (
   INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM task WHERE status = 'pending'

@@ -22,11 +22,15 @@ WITH counted AS (
   SELECT s.id FROM queue_scheduled s
   LEFT JOIN queue_tasks t ON t.id = s.id AND t.status IN ('scheduled', 'retrying', 'waiting') WHERE t.id IS NULL
   UNION
-  SELECT l.id FROM queue_leases l LEFT JOIN queue_tasks t ON t.id = l.id AND t.status = 'running' WHERE t.id IS NULL
+  SELECT l.id FROM queue_leases l
+  LEFT JOIN queue_tasks t ON t.id = l.id AND (t.status = 'running' OR t.status = 'pending' AND l.prefetched)
+  WHERE t.id IS NULL
+  UNION
+  SELECT l.id FROM queue_leases l JOIN queue_ready r ON r.id = l.id
 )
-SELECT (SELECT count(*) FROM queue_ready) + (SELECT count(*) FROM queue_blocked) = c.pending
-       AND (SELECT count(*) FROM queue_scheduled) = c.scheduled
-       AND (SELECT count(*) FROM queue_leases) = c.running AS whole,
+SELECT (SELECT count(*) FROM queue_ready) + (SELECT count(*) FROM queue_blocked) + (SELECT count(*) FROM queue_leases)
+         = c.pending + c.running
+       AND (SELECT count(*) FROM queue_scheduled) = c.scheduled AS whole,
        ARRAY(SELECT id FROM suspect ORDER BY id LIMIT 1000) AS suspects
 FROM counted c`,
 };
@@ -38,6 +42,7 @@ export const findOrphans: Statement = {
 SELECT t.id FROM queue_tasks t
 WHERE t.status = 'pending' AND NOT EXISTS (SELECT FROM queue_ready r WHERE r.id = t.id)
                            AND NOT EXISTS (SELECT FROM queue_blocked b WHERE b.id = t.id)
+                           AND NOT EXISTS (SELECT FROM queue_leases l WHERE l.id = t.id AND l.prefetched)
    OR t.status = 'running' AND NOT EXISTS (SELECT FROM queue_leases l WHERE l.id = t.id)
    OR t.status IN ('scheduled', 'retrying', 'waiting') AND NOT EXISTS (SELECT FROM queue_scheduled s WHERE s.id = t.id)
 ORDER BY t.id LIMIT 1000`,
@@ -107,7 +112,8 @@ WITH settings AS MATERIALIZED (
   SELECT set_config('turnpike.actor', $7, true), set_config('turnpike.cause', 'repaired', true)
 ), found AS MATERIALIZED (
   SELECT i.id, t.task_id, t.status, t.start_by, t.run_at, r.id IS NOT NULL AS ready, b.id IS NOT NULL AS blocked,
-         s.id IS NOT NULL AS scheduled, l.id IS NOT NULL AS leased
+         s.id IS NOT NULL AS scheduled, l.id IS NOT NULL AS leased,
+         coalesce(t.status = 'pending' AND l.prefetched AND r.id IS NULL AND b.id IS NULL, false) AS prefetched
   FROM settings, unnest($1::bigint[]) AS i(id)
   LEFT JOIN queue_tasks t ON t.id = i.id
   LEFT JOIN queue_ready r ON r.id = i.id
@@ -129,12 +135,14 @@ WITH settings AS MATERIALIZED (
 ), unscheduled AS (
   DELETE FROM queue_scheduled s USING wanted w WHERE s.id = w.id AND NOT w.later RETURNING s.id
 ), released AS (
-  DELETE FROM queue_leases l USING wanted w WHERE l.id = w.id AND w.status IS DISTINCT FROM 'running' RETURNING l.id
+  DELETE FROM queue_leases l USING wanted w WHERE l.id = w.id AND w.status IS DISTINCT FROM 'running' AND NOT w.prefetched
+  RETURNING l.id
 ), returned AS (
   UPDATE queue_tasks t SET status = 'pending', instance = NULL, run_at = now(), updated_at = clock_timestamp()
   FROM wanted w WHERE t.id = w.id AND w.unleased RETURNING t.id
 ), readied AS (
-  INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM wanted WHERE waits AND NOT ready AND NOT blocked
+  INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM wanted
+  WHERE waits AND NOT ready AND NOT blocked AND NOT prefetched
   ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by RETURNING id
 ), rescheduled AS (
   INSERT INTO queue_scheduled (id, run_at)

@@ -9,6 +9,7 @@ import { enqueue } from './enqueue.sql.js';
 import { notify } from './notify.sql.js';
 import { finish, finishUnlocked, standing } from './finish.sql.js';
 import { handBack } from './hand-back.sql.js';
+import { prefetch, startPrefetched, startUnlocked } from './prefetch.sql.js';
 import { promote } from './promote.sql.js';
 import { QueueDatabase, sqlState } from './queue-database.js';
 import { redrive } from './redrive.sql.js';
@@ -26,6 +27,14 @@ export interface FinishRow {
   readonly retry_seconds: number | null;
 }
 
+/** A prefetched task that a worker has begun. */
+export interface StartRow {
+  readonly id: string;
+  readonly token: string;
+  readonly seconds_ago: number;
+}
+
+/** How a task stands after a batched change of its status. */
 export interface Finished {
   readonly id: string;
   readonly attempt: number;
@@ -50,9 +59,13 @@ export class TaskStore {
 
   constructor(private readonly database: QueueDatabase) {}
 
-  /** Stores tasks, committed when it resolves; safe to repeat with the same tasks. */
-  async enqueue(tasks: readonly EncodedTask[]): Promise<void> {
-    await this.database.run(enqueue, [asArray(tasks)]);
+  /**
+   * Stores tasks, committed when it resolves; safe to repeat with the same tasks. The earliest time at which one of those
+   * that are pending now is promised to start, in milliseconds of the epoch; null where none is, or all had been stored.
+   */
+  async enqueue(tasks: readonly EncodedTask[]): Promise<number | null> {
+    const [row] = await this.database.run<{ earliest_ms: number | null }>(enqueue, [asArray(tasks)]);
+    return row?.earliest_ms ?? null;
   }
 
   /** Stores tasks in the caller's own transaction, with whose commit the workers are woken. */
@@ -61,9 +74,9 @@ export class TaskStore {
     await manager.query(notify.text, ['ready']);
   }
 
-  /** Takes at most `limit` tasks for the instance, each under the lease `token`. */
-  async claim(limit: number, instance: string, token: string): Promise<ClaimedTask[]> {
-    const values = [limit, instance, token];
+  /** Takes at most `limit` tasks for the instance, each under the lease `token`, none to start by before `floor`. */
+  async claim(limit: number, instance: string, token: string, floor = -Infinity): Promise<ClaimedTask[]> {
+    const values = [limit, instance, token, inSeconds(floor)];
     if (performance.now() >= this.goRoundUntil) {
       try {
         return claimed(await this.database.run<ClaimRow>(claim, values), token);
@@ -75,6 +88,23 @@ export class TaskStore {
     return claimed(await this.database.run<ClaimRow>(claimUnlocked, values), token);
   }
 
+  /** Takes at most `limit` tasks ahead, each under the lease `token`: they stay `pending` until `start`. */
+  async prefetch(limit: number, instance: string, token: string, floor = -Infinity): Promise<ClaimedTask[]> {
+    const values = [limit, instance, token, inSeconds(floor)];
+    return claimed(await this.database.run<ClaimRow>(prefetch, values), token);
+  }
+
+  /** Records that workers have begun prefetched tasks; what is missing in the answer had lost its lease. */
+  start(rows: readonly StartRow[], actor: string): Promise<Finished[]> {
+    return this.database.run<Finished>(startPrefetched, [JSON.stringify(rows), actor]);
+  }
+
+  /** The same, but leaves out tasks whose row somebody else holds locked. */
+  startUnlocked(rows: readonly StartRow[], actor: string): Promise<Finished[]> {
+    return this.database.run<Finished>(startUnlocked, [JSON.stringify(rows), actor]);
+  }
+
+  /** What a claim or a prefetch took whose answer was lost. */
   async claimedBy(token: string): Promise<ClaimedTask[]> {
     return claimed(await this.database.run<ClaimRow>(claimedBy, [token]), token);
   }
@@ -138,6 +168,12 @@ interface ClaimRow {
   timeout_seconds: number | null;
   request_id: string | null;
   queue_time_ms: string;
+  start_by_ms: number;
+}
+
+/** A time for PostgreSQL; a millisecond earlier, since what JavaScript counts in loses the microseconds. */
+function inSeconds(ms: number): number {
+  return (ms - 1) / 1_000;
 }
 
 function claimed(rows: ClaimRow[], token: string): ClaimedTask[] {
@@ -155,6 +191,7 @@ function claimed(rows: ClaimRow[], token: string): ClaimedTask[] {
     timeoutSeconds: row.timeout_seconds,
     requestId: row.request_id,
     queueTimeMs: Math.max(0, Number(row.queue_time_ms)),
+    startBy: row.start_by_ms,
   }));
 }
 

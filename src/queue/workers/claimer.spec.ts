@@ -22,19 +22,21 @@ interface Claim {
   readonly limit: number;
   readonly instance: string;
   readonly token: string;
+  readonly floor: number;
   readonly answer: Deferred<ClaimedTask[]>;
 }
 
 /** A claimer whose claims are answered when the test says so, over a pool of that many workers. */
-function setup({ workers = 5 }: { workers?: number } = {}) {
+function setup({ workers = 5, prefetch = 0 }: { workers?: number; prefetch?: number } = {}) {
   const runs = new Set<string>();
   const aborted: [key: string, reason: AbortReason][] = [];
   let onFree: () => void = () => undefined;
   const pool = {
-    get free() {
-      return workers - runs.size;
+    get room() {
+      return workers + prefetch - runs.size;
     },
     start: jest.fn((task: ClaimedTask) => void runs.add(runKey(task.id, task.leaseToken))),
+    take: jest.fn((tasks: ClaimedTask[]) => tasks.forEach((task) => runs.add(runKey(task.id, task.leaseToken)))),
     keys: () => new Set(runs),
     has: (id: string, token: string) => runs.has(runKey(id, token)),
     abort: (key: string, reason: AbortReason) => void (runs.has(key) && aborted.push([key, reason])),
@@ -42,12 +44,14 @@ function setup({ workers = 5 }: { workers?: number } = {}) {
     onWorkerFree: (callback: () => void) => void (onFree = callback),
   };
   const claims: Claim[] = [];
+  const claim = (limit: number, instance: string, token: string, floor: number) => {
+    const answer = deferred<ClaimedTask[]>();
+    claims.push({ limit, instance, token, floor, answer });
+    return answer.promise;
+  };
   const store = {
-    claim: jest.fn((limit: number, instance: string, token: string) => {
-      const answer = deferred<ClaimedTask[]>();
-      claims.push({ limit, instance, token, answer });
-      return answer.promise;
-    }),
+    claim: jest.fn(claim),
+    prefetch: jest.fn(claim),
     claimedBy: jest.fn<Promise<ClaimedTask[]>, [string]>(async () => []),
     handBack: jest.fn<Promise<unknown[]>, unknown[]>(async () => []),
   };
@@ -56,7 +60,7 @@ function setup({ workers = 5 }: { workers?: number } = {}) {
     standIn<TaskStore>(store),
     standIn<WorkerPool>(pool),
     standIn<Heartbeat>(heartbeat),
-    queueOptions({ workers, pollSeconds: 1 }),
+    queueOptions({ workers, prefetch, pollSeconds: 1 }),
   );
   /** The nth claim takes tasks with these ids. */
   const answer = async (nth: number, ...ids: string[]) => {
@@ -185,6 +189,85 @@ describe('Claimer', () => {
       heartbeat.alive = true;
       await advance(1);
       expect(limits()).toEqual([5]);
+    });
+  });
+
+  describe('the floor of a claim', () => {
+    const tasks = (token: string, ...startBys: number[]) =>
+      startBys.map((startBy, n) => aClaimedTask({ id: `${startBy}-${n}`, leaseToken: token, startBy }));
+
+    /** A claimer whose first claim, without a floor as every first one, took tasks up to 300. */
+    async function begun() {
+      const world = setup();
+      const { claimer, claims } = world;
+      claimer.start();
+      claims[0]!.answer.resolve(tasks(claims[0]!.token, 100, 300));
+      await advance();
+      const next = async (...startBys: number[]) => {
+        const claim = claims.at(-1)!;
+        claim.answer.resolve(tasks(claim.token, ...startBys));
+        await advance();
+        return claim.floor;
+      };
+      return { ...world, next };
+    }
+
+    it('is the last promise that was claimed, or an earlier one of a task that has come since', async () => {
+      const { claimer, claims, next } = await begun();
+      expect(claims[0]!.floor).toBe(-Infinity);
+      claimer.wake(500);
+      expect(await next(500)).toBe(300);
+      claimer.wake(400);
+      expect(await next()).toBe(400);
+      claimer.wake(450);
+      expect(await next()).toBe(400);
+    });
+
+    it('does not count when nobody knows what has come, nor once a second', async () => {
+      const { claimer, next } = await begun();
+      claimer.wake();
+      expect(await next(310)).toBe(-Infinity);
+      claimer.wake(600);
+      expect(await next()).toBe(310);
+      await advance(999);
+      claimer.wake(600);
+      expect(await next()).toBe(310);
+      await advance(1);
+      claimer.wake(600);
+      expect(await next()).toBe(-Infinity);
+      claimer.wake(600);
+      expect(await next()).toBe(310);
+    });
+
+    it('is lowered by what comes during a claim', async () => {
+      const { claimer, next } = await begun();
+      claimer.wake(500);
+      claimer.wake(200);
+      expect(await next(500)).toBe(300);
+      expect(await next()).toBe(200);
+    });
+
+    it('does not count after a claim that failed', async () => {
+      const { claimer, claims, next } = await begun();
+      claimer.wake(500);
+      claims.at(-1)!.answer.reject(new Error('no'));
+      await advance();
+      claimer.wake(500);
+      expect(await next()).toBe(-Infinity);
+    });
+  });
+
+  describe('with prefetch', () => {
+    it('takes workers´ and further tasks ahead, and asks again when half of those are gone', async () => {
+      const { claimer, claims, answer, end, limits, pool, store } = setup({ workers: 1, prefetch: 4 });
+      claimer.start();
+      await answer(0, '1', '2', '3', '4', '5');
+      expect(pool.take.mock.calls[0]![0].map(({ id }) => id)).toEqual(['1', '2', '3', '4', '5']);
+      expect([pool.start, store.claim].map((used) => used.mock.calls.length)).toEqual([0, 0]);
+      await end('1');
+      expect(claims).toHaveLength(1);
+      await end('2');
+      expect(limits()).toEqual([5, 2]);
     });
   });
 

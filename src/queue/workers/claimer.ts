@@ -8,9 +8,11 @@ import { Heartbeat, type HeldLease, type LeaseHolder } from './heartbeat.js';
 import { runKey } from './run.js';
 import { WorkerPool } from './worker-pool.js';
 
+const FULL_LOOK_MS = 1_000;
+
 /**
  * Fetches work for free workers: woken by this process's own commits, by a notification, by a worker that became free,
- * or by a timer. One claim at a time, for at most as many tasks as workers are free.
+ * or by a timer. One claim at a time, for at most as many tasks as the pool has room for.
  */
 @Injectable()
 export class Claimer implements LeaseHolder {
@@ -19,6 +21,9 @@ export class Claimer implements LeaseHolder {
   private readonly openTokens = new Set<string>();
   private claiming: Promise<void> | undefined;
   private again = false;
+  /** No task that this process does not know is promised to start before this time; milliseconds of the epoch. */
+  private floor = -Infinity;
+  private nextFullLook = 0;
   private running = false;
   private timer: NodeJS.Timeout | undefined;
 
@@ -31,7 +36,7 @@ export class Claimer implements LeaseHolder {
 
   start(): void {
     this.running = true;
-    this.pool.onWorkerFree(() => this.wake());
+    this.pool.onWorkerFree(() => this.wake(Infinity));
     this.wake();
   }
 
@@ -42,12 +47,13 @@ export class Claimer implements LeaseHolder {
     await this.claiming;
   }
 
-  /** There may be work. */
-  wake(): void {
+  /** There may be work, promised to start at `earliest` (milliseconds of the epoch) or later; -Infinity: nobody knows. */
+  wake(earliest = -Infinity): void {
     this.again = true;
+    this.floor = Math.min(this.floor, earliest);
     this.claiming ??= this.claimAll().finally(() => {
       this.claiming = undefined;
-      if (this.again && this.canClaim) this.wake();
+      if (this.again && this.canClaim) this.wake(Infinity);
       else this.schedule();
     });
   }
@@ -92,14 +98,19 @@ export class Claimer implements LeaseHolder {
   private async claimAll(): Promise<void> {
     while (this.again && this.canClaim) {
       this.again = false;
-      const free = this.pool.free;
+      const room = this.pool.room;
       // A full hand means that there is probably more.
-      if ((await this.claimOnce(free)) === free) this.again = true;
+      if ((await this.claimOnce(room)) === room) this.again = true;
     }
   }
 
   private get canClaim(): boolean {
-    return this.running && this.pool.free > 0 && this.heartbeat.alive;
+    return this.running && this.pool.room >= this.leastRoom && this.heartbeat.alive;
+  }
+
+  /** Prefetched tasks come in large hands: a claim for each worker that becomes free would be a claim for each task. */
+  private get leastRoom(): number {
+    return Math.max(1, Math.floor(this.options.prefetch / 2));
   }
 
   /** The number of tasks started. */
@@ -111,7 +122,8 @@ export class Claimer implements LeaseHolder {
       const tasks = await this.claimUnder(token, limit, instance);
       // The lease was lost meanwhile: these stand under the old id, and the rescuer returns them.
       if (instance !== this.heartbeat.instanceId) return 0;
-      for (const task of tasks) this.pool.start(task);
+      if (this.options.prefetch > 0) this.pool.take(tasks);
+      else for (const task of tasks) this.pool.start(task);
       return tasks.length;
     } finally {
       // Not before the runs stand in the pool: their leases would look like strays.
@@ -120,13 +132,27 @@ export class Claimer implements LeaseHolder {
   }
 
   private async claimUnder(token: string, limit: number, instance: string): Promise<ClaimedTask[]> {
+    const floor = this.floor;
+    this.floor = Infinity; // what wakes this process from here on may lower it
     try {
-      return await this.store.claim(limit, instance, token);
+      const claim = this.options.prefetch > 0 ? 'prefetch' : 'claim';
+      const tasks = await this.store[claim](limit, instance, token, this.isTimeForFullLook() ? -Infinity : floor);
+      this.floor = Math.min(this.floor, tasks.at(-1)?.startBy ?? floor);
+      return tasks;
     } catch (error) {
+      this.floor = -Infinity;
       this.logger.warn({ msg: 'Claim failed', error: error instanceof Error ? error.message : String(error) });
       // The claim may have committed although its answer was lost.
       return isDatabaseUnavailable(error) ? this.store.claimedBy(token).catch(() => []) : [];
     }
+  }
+
+  /** Once a second the floor does not count, for whatever came by without a word. */
+  private isTimeForFullLook(): boolean {
+    const now = performance.now();
+    if (now < this.nextFullLook) return false;
+    this.nextFullLook = now + FULL_LOOK_MS;
+    return true;
   }
 
   private schedule(): void {

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { deferred, recordLogs, standIn, turns } from '../../../test/support/queue-doubles.js';
 import type { QueueDatabase, Statement } from '../store/queue-database.js';
-import { WakeUps, type WakeUp } from './wake-ups.js';
+import { earliestOf, WakeUps, type WakeUp } from './wake-ups.js';
 
 class FakeClient extends EventEmitter {
   readonly connect = jest.fn(async () => undefined);
@@ -32,7 +32,7 @@ describe('WakeUps', () => {
   describe('send', () => {
     it('sends a wake-up as a statement of its own', async () => {
       const { wakeUps, run } = setup();
-      wakeUps.send('ready');
+      wakeUps.sendReady();
       await turns();
       expect(run).toHaveBeenCalledTimes(1);
       expect(run.mock.calls[0]![0].text).toContain('pg_notify');
@@ -43,9 +43,9 @@ describe('WakeUps', () => {
       const { wakeUps, run, sent } = setup();
       const first = deferred<unknown[]>();
       run.mockReturnValueOnce(first.promise);
-      for (let n = 0; n < 100; n++) wakeUps.send('ready');
+      for (let n = 0; n < 100; n++) wakeUps.sendReady();
       await turns();
-      for (let n = 0; n < 100; n++) wakeUps.send('ready');
+      for (let n = 0; n < 100; n++) wakeUps.sendReady();
       expect(sent()).toEqual(['ready']);
       first.resolve([]);
       await turns();
@@ -56,19 +56,46 @@ describe('WakeUps', () => {
       const { wakeUps, run, sent } = setup();
       const first = deferred<unknown[]>();
       run.mockReturnValueOnce(first.promise);
-      wakeUps.send('ready');
-      for (const wakeUp of ['cancel:a', 'cancel:b', 'cancel:a', 'ready'] as const) wakeUps.send(wakeUp);
+      wakeUps.sendReady();
+      for (const instance of ['a', 'b', 'a']) wakeUps.sendCancel(instance);
+      wakeUps.sendReady();
       first.resolve([]);
       await turns();
       expect(sent()).toEqual(['ready', 'cancel:a', 'cancel:b', 'ready']);
     });
 
+    it('names the earliest time at which a new task is promised to start, where all of them are known', async () => {
+      const { wakeUps, run, sent } = setup();
+      const first = deferred<unknown[]>();
+      run.mockReturnValueOnce(first.promise);
+      wakeUps.sendReady(500.25);
+      for (const earliest of [700, 600.5, 800]) wakeUps.sendReady(earliest);
+      first.resolve([]);
+      await turns();
+      expect(sent()).toEqual(['ready:500.25', 'ready:600.5']);
+      wakeUps.sendReady(900);
+      wakeUps.sendReady();
+      await turns();
+      expect(sent().slice(2)).toEqual(['ready:900', 'ready']);
+    });
+
+    it.each([
+      ['ready', -Infinity],
+      ['ready:1700000000000.5', 1_700_000_000_000.5],
+      ['ready:-5', -5],
+      ['ready:soon', -Infinity],
+      ['readymade', undefined],
+      ['cancel:me', undefined],
+    ])('reads %p as new tasks from %p on', (wakeUp, earliest) => {
+      expect(earliestOf(wakeUp)).toBe(earliest);
+    });
+
     it('swallows a failure, and sends again the next time', async () => {
       const { wakeUps, run, sent } = setup();
       run.mockRejectedValueOnce(new Error('away'));
-      wakeUps.send('ready');
+      wakeUps.sendReady();
       await turns();
-      wakeUps.send('cancel:a');
+      wakeUps.sendCancel('a');
       await turns();
       expect(sent()).toEqual(['ready', 'cancel:a']);
     });

@@ -5,7 +5,15 @@ import { QueueDatabase } from '../store/queue-database.js';
 
 const TIMEOUT_MS = 10_000;
 
-export type WakeUp = 'ready' | `cancel:${string}`;
+/** `ready:` with the earliest time at which a new task is promised to start (milliseconds), where that is known. */
+export type WakeUp = 'ready' | `ready:${number}` | `cancel:${string}`;
+
+/** The time a wake-up names for new tasks, -Infinity where it names none; undefined where it speaks of no new task. */
+export function earliestOf(wakeUp: string): number | undefined {
+  if (!/^ready\b/.test(wakeUp)) return undefined;
+  const earliest = /^ready:(-?\d+(\.\d+)?)$/.exec(wakeUp)?.[1];
+  return earliest === undefined ? -Infinity : Number(earliest);
+}
 
 /**
  * Tells the other instances that there is work, or a cancel to carry out. A courtesy only: whoever misses one finds out
@@ -16,6 +24,7 @@ export type WakeUp = 'ready' | `cancel:${string}`;
 export class WakeUps {
   private readonly logger = new Logger('Queue');
   private readonly pending = new Set<WakeUp>();
+  private readyFrom: number | undefined;
   private readonly connection: DedicatedConnection;
   private listener: (wakeUp: WakeUp) => void = () => undefined;
   private sending = false;
@@ -28,8 +37,14 @@ export class WakeUps {
     });
   }
 
-  send(wakeUp: WakeUp): void {
-    this.pending.add(wakeUp);
+  /** There are new tasks, none promised to start before `earliest`. */
+  sendReady(earliest = -Infinity): void {
+    this.readyFrom = Math.min(this.readyFrom ?? Infinity, earliest);
+    if (!this.sending) void this.sendPending();
+  }
+
+  sendCancel(instance: string): void {
+    this.pending.add(`cancel:${instance}`);
     if (!this.sending) void this.sendPending();
   }
 
@@ -60,8 +75,11 @@ export class WakeUps {
   private async sendPending(): Promise<void> {
     this.sending = true;
     try {
-      while (this.pending.size > 0) {
+      while (this.pending.size > 0 || this.readyFrom !== undefined) {
         const wakeUps = [...this.pending];
+        if (this.readyFrom !== undefined)
+          wakeUps.push(Number.isFinite(this.readyFrom) ? `ready:${this.readyFrom}` : 'ready');
+        this.readyFrom = undefined;
         this.pending.clear();
         for (const wakeUp of wakeUps) await this.database.run(notify, [wakeUp]);
       }

@@ -16,7 +16,8 @@ import type { Finished, TaskStore } from '../store/task-store.js';
 import type { AbortReason, ClaimedTask, TaskHandler, TaskOutcome, TaskRun } from '../task-handler.js';
 import type { Heartbeat } from './heartbeat.js';
 import { runKey } from './run.js';
-import type { FinishResult, StatusBatcher } from './status-batcher.js';
+import type { FencedResult } from './fenced-batcher.js';
+import type { StatusBatcher } from './status-batcher.js';
 
 mockSleep();
 const { WorkerPool } = await import('./worker-pool.js');
@@ -24,7 +25,7 @@ const { WorkerPool } = await import('./worker-pool.js');
 type Outcome = Parameters<StatusBatcher['finish']>[0];
 
 /** A pool whose handler ends its runs when the test says so. */
-function setup({ workers = 3 }: { workers?: number } = {}) {
+function setup({ workers = 3, prefetch = 0 }: { workers?: number; prefetch?: number } = {}) {
   const handled: { run: TaskRun; end: Deferred<TaskOutcome> }[] = [];
   const handler = {
     handle: jest.fn((run: TaskRun) => {
@@ -33,12 +34,15 @@ function setup({ workers = 3 }: { workers?: number } = {}) {
       return end.promise;
     }),
   };
-  const finish = jest.fn<Promise<FinishResult>, [Outcome]>(async ({ id, attempt, status }): Promise<Finished> => ({
+  const finish = jest.fn<Promise<FencedResult>, [Outcome]>(async ({ id, attempt, status }): Promise<Finished> => ({
     id,
     attempt,
     status,
     execution_time_ms: 1_234.5,
   }));
+  const begin = jest.fn<Promise<FencedResult>, [{ id: string; token: string; attempt: number }]>(
+    async ({ id, attempt }): Promise<Finished> => ({ id, attempt, status: 'running', execution_time_ms: 0 }),
+  );
   const handBack = jest.fn<
     Promise<{ id: string; status?: string }[]>,
     [{ id: string; token: string }[], string, string]
@@ -50,10 +54,10 @@ function setup({ workers = 3 }: { workers?: number } = {}) {
     standIn<TaskHandler>(handler),
     standIn<TaskStore>({ handBack }),
     standIn<JournalStore>({ journalOf }),
-    standIn<StatusBatcher>({ finish }),
+    standIn<StatusBatcher>({ finish, start: begin }),
     standIn<Heartbeat>(heartbeat),
     metrics,
-    queueOptions({ workers }),
+    queueOptions({ workers, prefetch }),
   );
   const freed = jest.fn();
   pool.onWorkerFree(freed);
@@ -74,7 +78,24 @@ function setup({ workers = 3 }: { workers?: number } = {}) {
     await advance();
     return finish.mock.calls[0]?.[0];
   };
-  return { pool, handler, handled, finish, handBack, journalOf, heartbeat, metrics, freed, start, key, run };
+  const task = (id: string) => aClaimedTask({ id, taskId: `task-${id}`, leaseToken: `token-${id}`, queueTimeMs: 5 });
+  const take = (...ids: string[]) => pool.take(ids.map(task));
+  return {
+    pool,
+    take,
+    begin,
+    handler,
+    handled,
+    finish,
+    handBack,
+    journalOf,
+    heartbeat,
+    metrics,
+    freed,
+    start,
+    key,
+    run,
+  };
 }
 
 const FAILED: TaskOutcome = {
@@ -337,7 +358,7 @@ describe('WorkerPool', () => {
       handBack.mockRejectedValueOnce(new Error('away'));
       await run(ABORTED, { reason: 'shutdown' });
       expect(logs.at(-1)).toMatchObject({ level: 'error', error: 'away', task_id: 'task-1' });
-      expect(pool.free).toBe(3);
+      expect(pool.room).toBe(3);
     });
   });
 
@@ -352,23 +373,111 @@ describe('WorkerPool', () => {
       error: 'away',
     });
     expect(metrics.snapshot()).toMatchObject({ completed: 0, lost: 0 });
-    expect(pool.free).toBe(3);
+    expect(pool.room).toBe(3);
     expect(freed).toHaveBeenCalledTimes(1);
+  });
+
+  describe('prefetched tasks', () => {
+    const ids = (handled: { run: TaskRun }[]) => handled.map(({ run }) => run.task.id);
+
+    it('are begun in their order as handlers return, before their outcomes are recorded', async () => {
+      const { pool, take, handled, finish, key } = setup({ workers: 2, prefetch: 4 });
+      finish.mockReturnValue(new Promise(() => undefined));
+      take('1', '2', '3', '4');
+      expect(ids(handled)).toEqual(['1', '2']);
+      expect(pool.room).toBe(2);
+      expect(pool.keys()).toEqual(new Set(['1', '2', '3', '4'].map(key)));
+      handled[1]!.end.resolve(COMPLETED);
+      await advance();
+      expect(ids(handled)).toEqual(['1', '2', '3']);
+      expect(pool.room).toBe(2);
+      expect(pool.has('4', 'token-4')).toBe(true);
+    });
+
+    it('count their time ahead of the worker as time in the queue', async () => {
+      const { take, handled } = setup({ workers: 1, prefetch: 1 });
+      take('1', '2');
+      await advance(250);
+      handled[0]!.end.resolve(COMPLETED);
+      await advance();
+      expect(handled.map(({ run }) => run.task.queueTimeMs)).toEqual([5, 255]);
+    });
+
+    it('have their start recorded before their outcome, and lose that when the start is refused', async () => {
+      const { take, handled, begin, finish, metrics } = setup({ workers: 1, prefetch: 1 });
+      const started = deferred<FencedResult>();
+      begin.mockReturnValueOnce(started.promise);
+      take('1', '2');
+      expect(begin).toHaveBeenCalledWith({ id: '1', token: 'token-1', attempt: 1 });
+      handled[0]!.end.resolve(COMPLETED);
+      await advance();
+      expect(finish).not.toHaveBeenCalled();
+      expect(handled[0]!.run.signal.aborted).toBe(false);
+      started.resolve('lost');
+      await advance();
+      expect(handled[0]!.run.signal.reason).toBe('lost');
+      expect(finish).not.toHaveBeenCalled();
+      expect(metrics.snapshot()).toMatchObject({ lost: 1, completed: 0 });
+    });
+
+    it('are left to the rescuer when their start cannot be recorded', async () => {
+      const { take, handled, begin, finish, pool } = setup({ workers: 1, prefetch: 0 });
+      begin.mockRejectedValueOnce(new Error('away'));
+      take('1');
+      handled[0]!.end.resolve(COMPLETED);
+      await advance();
+      expect(finish).not.toHaveBeenCalled();
+      expect(logs.at(-1)).toMatchObject({ level: 'error', error: 'away', task_id: 'task-1' });
+      expect(pool.room).toBe(1);
+    });
+
+    it('go back when they are cancelled, and are forgotten when they are lost', async () => {
+      const { pool, take, handled, handBack, key, freed } = setup({ workers: 1, prefetch: 5 });
+      take('1', '2', '3', '4');
+      pool.abort(key('2'), 'cancelled');
+      pool.abort(key('3'), 'lost');
+      expect(handBack.mock.calls).toEqual([[[{ id: '2', token: 'token-2' }], 'worker:me', 'handed_back']]);
+      handled[0]!.end.resolve(COMPLETED);
+      await advance();
+      expect(ids(handled)).toEqual(['1', '4']);
+      expect(freed).toHaveBeenCalled();
+      take('5');
+      pool.abortAll('lost');
+      expect(pool.keys()).toEqual(new Set([key('4')]));
+    });
+
+    it('go back together, those only that no worker has begun', async () => {
+      const { pool, take, handBack } = setup({ workers: 1, prefetch: 5 });
+      await pool.handBackPrefetched();
+      expect(handBack).not.toHaveBeenCalled();
+      take('1', '2', '3');
+      await pool.handBackPrefetched();
+      expect(handBack.mock.calls[0]![0].map(({ id }) => id)).toEqual(['2', '3']);
+      expect(pool.room).toBe(5);
+    });
+
+    it('that cannot go back are the rescuer´s', async () => {
+      const { pool, take, handBack } = setup({ workers: 1, prefetch: 5 });
+      handBack.mockRejectedValueOnce(new Error('away'));
+      take('1', '2');
+      await pool.handBackPrefetched();
+      expect(logs.at(-1)).toMatchObject({ level: 'warn', error: 'away' });
+    });
   });
 
   describe('free, keys and idle', () => {
     it('tell what runs', async () => {
       const { pool, start, key, freed } = setup();
-      expect(pool.free).toBe(3);
+      expect(pool.room).toBe(3);
       const first = start('1');
       start('2');
-      expect(pool.free).toBe(1);
+      expect(pool.room).toBe(1);
       expect(pool.keys()).toEqual(new Set([key('1'), key('2')]));
       expect(pool.has('1', 'token-1')).toBe(true);
       expect(pool.has('1', 'token-2')).toBe(false);
       first.end.resolve(COMPLETED);
       await advance();
-      expect(pool.free).toBe(2);
+      expect(pool.room).toBe(2);
       expect(pool.keys()).toEqual(new Set([key('2')]));
       expect(pool.has('1', 'token-1')).toBe(false);
       expect(freed).toHaveBeenCalledTimes(1);
@@ -383,25 +492,25 @@ describe('WorkerPool', () => {
 
     it('keep the worker until the outcome is recorded', async () => {
       const { pool, start, finish, freed } = setup();
-      const commit = deferred<FinishResult>();
+      const commit = deferred<FencedResult>();
       finish.mockReturnValueOnce(commit.promise);
       const { end } = start('1');
       const idle = watch(pool.idle());
       end.resolve(COMPLETED);
       await advance();
-      expect(pool.free).toBe(2);
+      expect(pool.room).toBe(2);
       expect(idle.state).toBe('pending');
       expect(freed).not.toHaveBeenCalled();
       commit.resolve('lost');
       await advance();
-      expect(pool.free).toBe(3);
+      expect(pool.room).toBe(3);
       expect(idle.state).toBe('resolved');
     });
 
     it('have the worker free by the time they call back', async () => {
       const { pool, start } = setup({ workers: 1 });
       let free = -1;
-      pool.onWorkerFree(() => (free = pool.free));
+      pool.onWorkerFree(() => (free = pool.room));
       start('1').end.resolve(COMPLETED);
       await advance();
       expect(free).toBe(1);

@@ -13,11 +13,20 @@ import { StatusBatcher } from './status-batcher.js';
 
 type Ending = Pick<FinishRow, 'status' | 'cause' | 'error_message' | 'result' | 'failed' | 'retry_seconds'>;
 
-/** Runs claimed tasks, at most `workers` at a time, and records how they ended. */
+/**
+ * Runs claimed tasks, at most `workers` at a time, and records how they ended.
+ *
+ * Without prefetch a worker is free again when the outcome of its run is committed. With it, as soon as the handler has
+ * returned: the outcomes of short handlers gather into large batches, and `room` bounds what is not yet recorded.
+ */
 @Injectable()
 export class WorkerPool {
   private readonly logger = new Logger('Queue');
   private readonly runs = new Map<string, Run>();
+  /** Taken ahead, in the order in which they will be begun. */
+  private readonly prefetched = new Map<string, Prefetched>();
+  /** Workers whose handler is under way. */
+  private busy = 0;
   private readonly ended = new Map<string, Promise<void>>();
   private onFree: () => void = () => undefined;
 
@@ -31,24 +40,46 @@ export class WorkerPool {
     @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
   ) {}
 
-  get free(): number {
-    return this.options.workers - this.runs.size;
+  /** The number of tasks it can take. */
+  get room(): number {
+    return this.options.workers + this.options.prefetch - this.prefetched.size - this.runs.size;
   }
 
-  /** Calls back whenever a worker becomes free. */
+  /** Calls back whenever there is more room. */
   onWorkerFree(callback: () => void): void {
     this.onFree = callback;
   }
 
   keys(): Set<string> {
-    return new Set(this.runs.keys());
+    return new Set([...this.runs.keys(), ...this.prefetched.keys()]);
   }
 
+  /** Begins prefetched tasks as workers become free. */
+  take(tasks: readonly ClaimedTask[]): void {
+    const takenAt = performance.now();
+    for (const task of tasks) this.prefetched.set(runKey(task.id, task.leaseToken), { task, takenAt });
+    this.beginPrefetched();
+  }
+
+  /** Runs a task that is running already by the database's word. */
   start(task: ClaimedTask): void {
+    this.run(task, () => Promise.resolve(true));
+  }
+
+  private beginPrefetched(): void {
+    for (const [key, { task, takenAt }] of this.prefetched) {
+      if (this.busy >= this.options.workers) return;
+      this.prefetched.delete(key);
+      const waitedMs = performance.now() - takenAt;
+      this.run({ ...task, queueTimeMs: task.queueTimeMs + waitedMs }, (run) => this.recordStart(run));
+    }
+  }
+
+  private run(task: ClaimedTask, started: (run: Run) => Promise<boolean>): void {
     const actor = `worker:${this.heartbeat.instanceId}`;
     const run = new Run(task, this.heartbeat, this.journals.journalOf(task, this.heartbeat, actor), actor);
     this.runs.set(run.key, run);
-    const ended = this.carryOut(run).finally(() => {
+    const ended = this.carryOut(run, started(run)).finally(() => {
       this.runs.delete(run.key);
       this.ended.delete(run.key);
       this.onFree();
@@ -58,10 +89,22 @@ export class WorkerPool {
 
   abort(key: string, reason: AbortReason): void {
     this.runs.get(key)?.abort(reason);
+    const ahead = this.prefetched.get(key);
+    if (!ahead) return;
+    this.prefetched.delete(key);
+    if (reason !== 'lost') void this.handBack([ahead.task]);
   }
 
   abortAll(reason: AbortReason): void {
     for (const run of this.runs.values()) run.abort(reason);
+    if (reason === 'lost') this.prefetched.clear();
+  }
+
+  /** Returns to the queue what no worker has begun. */
+  async handBackPrefetched(): Promise<void> {
+    const tasks = [...this.prefetched.values()].map(({ task }) => task);
+    this.prefetched.clear();
+    if (tasks.length > 0) await this.handBack(tasks);
   }
 
   /** Resolves when no run is under way any more. */
@@ -69,7 +112,7 @@ export class WorkerPool {
     while (this.ended.size > 0) await Promise.all(this.ended.values());
   }
 
-  private async carryOut(run: Run): Promise<void> {
+  private async carryOut(run: Run, started: Promise<boolean>): Promise<void> {
     const { task } = run;
     const labels = {
       task_id: task.taskId,
@@ -87,9 +130,13 @@ export class WorkerPool {
       queue_time_ms: Math.round(task.queueTimeMs),
     });
     const endTimer = task.timeoutSeconds === null ? () => undefined : run.abortAfter(task.timeoutSeconds * 1_000);
+    this.busy++;
     const outcome = await this.handle(run);
+    this.busy--;
     endTimer();
+    this.beginPrefetched();
     try {
+      if (!(await started)) return this.discard(labels);
       await this.record(run, outcome, labels);
     } catch (error) {
       // Not recorded: the lease stands until this instance leaves or dies, then the task is run again elsewhere.
@@ -104,6 +151,28 @@ export class WorkerPool {
       if (run.signal.aborted) return { status: 'aborted' };
       return { status: 'failed', cause: 'step_failed', errorMessage: messageOf(error), retryable: true };
     }
+  }
+
+  /** Whether the run still is this instance's. The handler does not wait for it: its outcome does. */
+  private recordStart(run: Run): Promise<boolean> {
+    const { id, leaseToken: token, attempt } = run.task;
+    const started = this.statuses.start({ id, token, attempt }).then((result) => result !== 'lost');
+    started.then(
+      (mine) => mine || run.abort('lost'),
+      () => undefined, // the run meets the error when it wants to record its outcome
+    );
+    return started;
+  }
+
+  private async handBack(tasks: readonly ClaimedTask[]): Promise<void> {
+    const runs = tasks.map(({ id, leaseToken: token }) => ({ id, token }));
+    try {
+      await this.store.handBack(runs, `worker:${this.heartbeat.instanceId}`, 'handed_back');
+    } catch (error) {
+      // Their leases stand until this instance leaves or dies; then the rescuer returns them.
+      this.logger.warn({ msg: 'Prefetched tasks could not be handed back', error: messageOf(error) });
+    }
+    this.onFree();
   }
 
   private async record(run: Run, outcome: TaskOutcome, labels: Record<string, unknown>): Promise<void> {
@@ -145,10 +214,17 @@ export class WorkerPool {
     this.logger.warn({ msg: 'The result of a run is thrown away: its lease was lost', ...labels });
   }
 
-  /** Whether a lease listed by the database is a run of this pool. */
+  /** Whether a lease listed by the database is one that this pool knows. */
   has(id: string, token: string): boolean {
-    return this.runs.has(runKey(id, token));
+    const key = runKey(id, token);
+    return this.runs.has(key) || this.prefetched.has(key);
   }
+}
+
+interface Prefetched {
+  readonly task: ClaimedTask;
+  /** Of `performance.now()`. */
+  readonly takenAt: number;
 }
 
 function endingOf(task: ClaimedTask, outcome: TaskOutcome, reason: AbortReason | undefined): Ending {

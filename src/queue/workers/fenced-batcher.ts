@@ -1,0 +1,128 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDatabaseUnavailable } from '../../common/problem/database-errors.js';
+import { Batcher } from '../batcher.js';
+import { isDataError, sqlState } from '../store/queue-database.js';
+import type { Finished } from '../store/task-store.js';
+import type { TaskStatus } from '../task-status.js';
+import type { Heartbeat } from './heartbeat.js';
+
+const LOCK_NOT_AVAILABLE = '55P03';
+const RETRY_MS = 200;
+
+/** A change of one run's task, fenced by the run's lease. */
+export interface FencedChange {
+  readonly id: string;
+  readonly token: string;
+  readonly attempt: number;
+  /** What the task becomes. */
+  readonly status: TaskStatus;
+}
+
+/** One kind of change, as statements for many tasks at once; what is missing in their answers did not match. */
+export interface FencedStatements<Change> {
+  /** The status before the change. */
+  readonly from: TaskStatus;
+  write(changes: readonly Change[], actor: string): Promise<Finished[]>;
+  /** The same, leaving out tasks whose row somebody else holds locked. */
+  writeUnlocked(changes: readonly Change[], actor: string): Promise<Finished[]>;
+  standing(ids: readonly string[]): Promise<{ id: string; status: TaskStatus; attempt: number }[]>;
+  /** What to write instead of a change whose data is refused; the same change where there is nothing else. */
+  instead(change: Change, error: Error): Change;
+}
+
+/** `lost`: the run's lease was gone, and what it did belongs to nobody. */
+export type FencedResult = Finished | 'lost';
+
+interface Waiting<Change> {
+  readonly change: Change;
+  /** Somebody else held the task's row locked at the last try. */
+  readonly held: boolean;
+}
+
+/**
+ * One statement for all changes of one turn of the event loop. Transient errors are retried for as long as this instance
+ * holds its lease; after that the tasks are the rescuer's. A batch that meets a row locked by somebody else goes round
+ * it, and that one change tries again later, so that one locked task does not hold up the others. A change whose data is
+ * refused is found by halving, and takes no other of its batch with it.
+ */
+export class FencedBatcher<Change extends FencedChange> {
+  private readonly batcher = new Batcher<Waiting<Change>, FencedResult | 'held'>((waiting) => this.flush(waiting), {
+    maxBatch: 500,
+    inFlight: 2,
+  });
+
+  constructor(
+    private readonly statements: FencedStatements<Change>,
+    private readonly heartbeat: Heartbeat,
+  ) {}
+
+  /** Resolves when the change is committed. */
+  async write(change: Change): Promise<FencedResult> {
+    for (let held = false; ; held = true) {
+      const result = await this.batcher.add({ change, held });
+      if (result !== 'held') return result;
+      if (!this.heartbeat.alive) throw new Error('somebody else held the row of the task until the lease was over');
+      await sleep(RETRY_MS);
+    }
+  }
+
+  private async flush(waiting: Waiting<Change>[]): Promise<(FencedResult | 'held')[]> {
+    const changes = waiting.map(({ change }) => change);
+    const { written, wentRound } = await this.record(
+      changes,
+      waiting.some(({ held }) => held),
+    );
+    const missing = changes.filter((change) => written.get(change.id)?.attempt !== change.attempt);
+    const standing = missing.length === 0 ? [] : await this.statements.standing(missing.map((change) => change.id));
+    const { from } = this.statements;
+    const attemptBefore = (change: Change) => change.attempt - (from === 'pending' ? 1 : 0);
+    return changes.map((change) => {
+      const done = written.get(change.id);
+      if (done?.attempt === change.attempt) return done;
+      const now = standing.find((task) => task.id === change.id);
+      if (wentRound && now?.status === from && now.attempt === attemptBefore(change)) return 'held';
+      // A try whose answer was lost has committed: then the task stands in this very attempt as it was left.
+      const mine = now?.attempt === change.attempt && (now.status === change.status || now.status === 'cancelled');
+      return mine ? { id: change.id, attempt: change.attempt, status: now.status, execution_time_ms: 0 } : 'lost';
+    });
+  }
+
+  private async record(changes: readonly Change[], goRound: boolean): Promise<Recorded> {
+    for (;;) {
+      const actor = `worker:${this.heartbeat.instanceId}`;
+      try {
+        const rows = await this.statements[goRound ? 'writeUnlocked' : 'write'](changes, actor);
+        return { written: new Map(rows.map((row) => [row.id, row])), wentRound: goRound };
+      } catch (error) {
+        if (isDataError(error)) return this.recordApart(changes, goRound, error as Error);
+        if (sqlState(error) === LOCK_NOT_AVAILABLE) {
+          goRound = true;
+          continue;
+        }
+        if (!isDatabaseUnavailable(error) || !this.heartbeat.alive) throw error;
+        await sleep(RETRY_MS);
+      }
+    }
+  }
+
+  /** Halves a batch in which some change cannot be stored, until that one stands alone. */
+  private async recordApart(changes: readonly Change[], goRound: boolean, error: Error): Promise<Recorded> {
+    const [change] = changes;
+    if (change && changes.length === 1) {
+      const instead = this.statements.instead(change, error);
+      // Refused once more for the same: then it is not the change's data.
+      if (JSON.stringify(instead) === JSON.stringify(change)) throw error;
+      return this.record([instead], goRound);
+    }
+    const middle = Math.ceil(changes.length / 2);
+    const first = await this.record(changes.slice(0, middle), goRound);
+    const second = await this.record(changes.slice(middle), goRound);
+    return { written: new Map([...first.written, ...second.written]), wentRound: first.wentRound || second.wentRound };
+  }
+}
+
+interface Recorded {
+  readonly written: Map<string, Finished>;
+  /** Whether tasks that somebody else holds were left out. */
+  readonly wentRound: boolean;
+}
