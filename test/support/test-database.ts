@@ -13,12 +13,13 @@ export interface TestDatabase {
 
 let counter = 0;
 
-/** A fresh database with all migrations applied, cloned from the template that global-setup.mjs made. */
-export async function createTestDatabase(): Promise<TestDatabase> {
+/** A fresh database: a clone of the template that global-setup.mjs has migrated, or an empty one. */
+export async function createTestDatabase({ migrated = true } = {}): Promise<TestDatabase> {
   const server = process.env.TURNPIKE_TEST_SERVER_URL;
   if (!server) throw new Error('TURNPIKE_TEST_SERVER_URL is not set: run this test in the project "integration"');
   const name = `turnpike_test_${process.pid}_${++counter}_${randomBytes(4).toString('hex')}`;
-  await clone(server, name);
+  if (migrated) await clone(server, name);
+  else await onServer(server, `CREATE DATABASE ${name}`);
 
   const target = new URL(server);
   target.pathname = `/${name}`;

@@ -1,0 +1,36 @@
+/**
+ * Turnpike as a library: the queue for another Nest application, with its tables' entities and migrations for that
+ * application's own TypeORM data source. `examples/embed-in-nest` uses all of it.
+ */
+export { QueueModule, type QueueModuleAsyncOptions } from './queue/queue.module.js';
+export {
+  QueueDrainingError,
+  QueueService,
+  TaskNotFoundError,
+  TaskStateError,
+  type Enqueued,
+} from './queue/queue.service.js';
+export { InvalidTaskError, type NewTask } from './queue/new-task.js';
+export { TASK_PRIORITIES, type QueueOptions, type TaskPriority } from './queue/queue-options.js';
+export {
+  LeaseLostError,
+  TaskHandler,
+  type AbortReason,
+  type ClaimedTask,
+  type LogChunk,
+  type RunJournal,
+  type RunLease,
+  type StepEnd,
+  type TaskOutcome,
+  type TaskRun,
+} from './queue/task-handler.js';
+export { isTerminal, TASK_CAUSES, TASK_STATUSES, type TaskCause, type TaskStatus } from './queue/task-status.js';
+export { MetricsCollector, type MetricsSnapshot } from './queue/metrics-collector.js';
+export type { ActiveTask, ActiveTasks, QueueStats } from './queue/queue-stats.dto.js';
+export { ListStore } from './queue/store/list-store.js';
+export type { TaskFilter, TaskListRequest } from './queue/store/list.sql.js';
+export type { Signature } from './queue/store/task-store.js';
+export { queueEntities } from './queue/entities.js';
+export { QueueTask } from './queue/queue-task.entity.js';
+export { QueueTaskEvent, QueueTaskLog, QueueTaskStep } from './queue/queue-task-records.entity.js';
+export { migrations as queueMigrations } from './database/data-source.js';
