@@ -10,6 +10,7 @@ export {
   TaskStateError,
   type Enqueued,
 } from './queue/queue.service.js';
+export { QueueBusyError } from './queue/enqueue-batcher.js';
 export { InvalidTaskError, type NewTask } from './queue/new-task.js';
 export { TASK_PRIORITIES, type QueueOptions, type TaskPriority } from './queue/queue-options.js';
 export {

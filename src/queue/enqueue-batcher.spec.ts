@@ -12,12 +12,12 @@ import type { EncodedTask } from './new-task.js';
 import type { TaskStore } from './store/task-store.js';
 
 mockSleep();
-const { EnqueueBatcher } = await import('./enqueue-batcher.js');
+const { EnqueueBatcher, QueueBusyError } = await import('./enqueue-batcher.js');
 
 const task = (taskId: string, json = '{}'): EncodedTask => ({ taskId, json });
 
 function setup() {
-  const enqueue = jest.fn<Promise<void>, [readonly EncodedTask[]]>(async () => undefined);
+  const enqueue = jest.fn<Promise<number | null | void>, [readonly EncodedTask[]]>(async () => 7);
   const batcher = new EnqueueBatcher(standIn<TaskStore>({ enqueue }));
   const statements = () => enqueue.mock.calls.map(([tasks]) => tasks.map(({ taskId }) => taskId).join(''));
   const add = (ids: string) => [...ids].map((id) => watch(batcher.enqueue(task(id))));
@@ -31,6 +31,39 @@ function setup() {
 }
 
 const states = (seen: { state: string }[]) => seen.map(({ state }) => state);
+
+describe('EnqueueBatcher: what waits to be stored', () => {
+  const json = (bytes: number) => 'x'.repeat(bytes);
+
+  it('is bounded in number: callers beyond it are refused until there is room', async () => {
+    const { batcher, enqueue } = setup();
+    const commit = deferred<number>();
+    enqueue.mockReturnValue(commit.promise);
+    const taken = Array.from({ length: 20_000 }, (_, n) => batcher.enqueue(task(`${n}`)));
+    await expect(batcher.enqueue(task('one more'))).rejects.toThrow(QueueBusyError);
+    commit.resolve(7);
+    await Promise.all(taken);
+    expect(await batcher.enqueue(task('later'))).toBe(7);
+  });
+
+  it('is bounded in bytes, but for one task alone', async () => {
+    const { batcher, enqueue } = setup();
+    const commit = deferred<number>();
+    enqueue.mockReturnValueOnce(commit.promise);
+    const large = batcher.enqueue(task('a', json(65 * 1024 * 1024)));
+    await expect(batcher.enqueue(task('b'))).rejects.toThrow(QueueBusyError);
+    commit.resolve(7);
+    expect(await large).toBe(7);
+    expect(await batcher.enqueue(task('b'))).toBe(7);
+  });
+
+  it('is counted down also when it could not be stored', async () => {
+    const { batcher, enqueue } = setup();
+    enqueue.mockRejectedValueOnce(sqlError('42P01'));
+    await expect(batcher.enqueue(task('a', json(64 * 1024 * 1024)))).rejects.toMatchObject({ code: '42P01' });
+    expect(await batcher.enqueue(task('b', json(64 * 1024 * 1024)))).toBe(7);
+  });
+});
 
 describe('EnqueueBatcher', () => {
   beforeEach(() => useFakeTime());

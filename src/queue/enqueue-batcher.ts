@@ -6,15 +6,30 @@ import type { EncodedTask } from './new-task.js';
 import { isDataError } from './store/queue-database.js';
 import { TaskStore } from './store/task-store.js';
 
+/** What one process holds of tasks that are not stored yet; more than a second's worth at full speed. */
+const MAX_WAITING_TASKS = 20_000;
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+
+/** This process already holds as many tasks as it will that the database has not taken yet. */
+export class QueueBusyError extends Error {
+  constructor() {
+    super('tasks come faster than the database stores them: try again in a moment');
+    this.name = 'QueueBusyError';
+  }
+}
+
 const RETRY_DELAYS_MS = [20, 100, 400];
 
 /**
  * One INSERT for all enqueues of one turn of the event loop. A caller is answered after its row's commit. Where the data
  * is refused, the batch is halved until the culprit fails alone; where the connection broke, the whole is repeated: the
- * task ids make that harmless even when the first try had committed.
+ * task ids make that harmless even when the first try had committed. What waits is bounded: callers beyond that are
+ * refused at once, before the process runs out of memory.
  */
 @Injectable()
 export class EnqueueBatcher {
+  private waitingTasks = 0;
+  private waitingBytes = 0;
   private readonly batcher = new Batcher<EncodedTask, number>((tasks) => this.insertOrHalve(tasks), {
     maxBatch: 500,
     maxWeight: 8 * 1024 * 1024,
@@ -24,9 +39,22 @@ export class EnqueueBatcher {
 
   constructor(private readonly store: TaskStore) {}
 
-  /** Resolves with a time before which no task of the batch is promised to start: milliseconds of the epoch. */
-  enqueue(task: EncodedTask): Promise<number> {
-    return this.batcher.add(task);
+  /**
+   * Resolves, when the task is committed, with a time before which no task of its batch is promised to start:
+   * milliseconds of the epoch. Throws QueueBusyError.
+   */
+  async enqueue(task: EncodedTask): Promise<number> {
+    const bytes = task.json.length;
+    const full = this.waitingTasks >= MAX_WAITING_TASKS || this.waitingBytes + bytes > MAX_WAITING_BYTES;
+    if (full && this.waitingTasks > 0) throw new QueueBusyError();
+    this.waitingTasks++;
+    this.waitingBytes += bytes;
+    try {
+      return await this.batcher.add(task);
+    } finally {
+      this.waitingTasks--;
+      this.waitingBytes -= bytes;
+    }
   }
 
   idle(): Promise<void> {

@@ -47,6 +47,10 @@ export interface Enqueued {
 
 const LOOKS = 6;
 
+/** Of `enqueueMany`: as many tasks as one statement takes, and one lane more than statements are in flight. */
+const CHUNK = 500;
+const LANES = 3;
+
 /** The queue's front: everything an application does with it goes through here. */
 @Injectable()
 export class QueueService {
@@ -67,7 +71,8 @@ export class QueueService {
 
   /**
    * Stores a task; resolves when its row is committed. With `manager` it takes part in that manager's transaction, and
-   * stands or falls with it. Throws InvalidTaskError, QueueDrainingError, or the database's error.
+   * stands or falls with it. Throws InvalidTaskError, QueueDrainingError, QueueBusyError, or
+   * the database's error.
    */
   async enqueue(task: NewTask, { manager }: { manager?: EntityManager } = {}): Promise<Enqueued> {
     const encoded = this.encode([task]);
@@ -81,10 +86,21 @@ export class QueueService {
     return { taskId: encoded[0]!.taskId };
   }
 
-  /** Stores many tasks. Not one transaction: rejects with the first error, when all the others have been tried. */
+  /**
+   * Stores any number of tasks, some at a time, so that other callers are not held up behind them. Not one transaction:
+   * rejects with the first error, when all the others have been tried.
+   */
   async enqueueMany(tasks: readonly NewTask[]): Promise<Enqueued[]> {
     const encoded = this.encode(tasks);
-    const results = await Promise.allSettled(encoded.map((task) => this.batcher.enqueue(task)));
+    const results: PromiseSettledResult<number>[] = [];
+    const indices = encoded.keys();
+    const lane = async () => {
+      for (let chunk = take(indices, CHUNK); chunk.length > 0; chunk = take(indices, CHUNK)) {
+        const stored = await Promise.allSettled(chunk.map((index) => this.batcher.enqueue(encoded[index]!)));
+        stored.forEach((result, n) => (results[chunk[n]!] = result));
+      }
+    };
+    await Promise.all(Array.from({ length: LANES }, lane));
     const isStored = (_: unknown, index: number) => results[index]?.status === 'fulfilled';
     const earliest = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     this.announce(tasks.filter(isStored), encoded.filter(isStored), Math.min(...earliest));
@@ -171,4 +187,14 @@ export class QueueService {
     this.claimer.wake(earliest);
     this.wakeUps.sendReady(earliest);
   }
+}
+
+function take<T>(from: Iterator<T>, count: number): T[] {
+  const taken: T[] = [];
+  while (taken.length < count) {
+    const { done, value } = from.next();
+    if (done) break;
+    taken.push(value);
+  }
+  return taken;
 }

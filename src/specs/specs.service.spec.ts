@@ -2,6 +2,7 @@ import { Test } from '@nestjs/testing';
 import { Settings } from '../config/settings.js';
 import { GoldenPathsService } from '../golden-paths/golden-paths.service.js';
 import { InvalidTaskError } from '../queue/new-task.js';
+import { QueueBusyError } from '../queue/enqueue-batcher.js';
 import { QueueDrainingError, QueueService } from '../queue/queue.service.js';
 import type { StepRules } from '../workflows/reading/read-workflow.js';
 import { StepRegistry } from '../workflows/step-registry.js';
@@ -199,6 +200,7 @@ describe('SpecsService', () => {
   it.each([
     [new InvalidTaskError('metadata', 'holds NUL'), { code: 'invalid_document' }],
     [new QueueDrainingError(), { code: 'draining', headers: { 'Retry-After': '5' } }],
+    [new QueueBusyError(), { code: 'service_unavailable', headers: { 'Retry-After': '1' } }],
     [new Error('boom'), { message: 'boom' }],
   ])('answers the queue´s %p', async (error, expected) => {
     const { submit, queue } = await setup();

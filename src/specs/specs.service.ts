@@ -3,6 +3,7 @@ import { Problem, type ProblemItem } from '../common/problem/problem.js';
 import { Settings } from '../config/settings.js';
 import type { GoldenPath } from '../golden-paths/golden-path.js';
 import { GoldenPathsService } from '../golden-paths/golden-paths.service.js';
+import { QueueBusyError } from '../queue/enqueue-batcher.js';
 import { InvalidTaskError } from '../queue/new-task.js';
 import { QueueDrainingError, QueueService } from '../queue/queue.service.js';
 import { resolveEnv } from '../workflows/reading/references.js';
@@ -147,6 +148,9 @@ export class SpecsService {
       if (error instanceof InvalidTaskError) throw new Problem('invalid_document', error.message);
       if (error instanceof QueueDrainingError) {
         throw new Problem('draining', error.message, { headers: { 'Retry-After': '5' } });
+      }
+      if (error instanceof QueueBusyError) {
+        throw new Problem('service_unavailable', error.message, { headers: { 'Retry-After': '1' } });
       }
       throw error;
     }
