@@ -1,5 +1,5 @@
-import { v7 as uuidv7 } from 'uuid';
 import type { ResolvedQueueOptions, TaskPriority } from './queue-options.js';
+import { newTaskId } from './task-id.js';
 
 /** What a caller hands to `QueueService.enqueue`. */
 export interface NewTask {
@@ -57,7 +57,7 @@ export function encodeTask(task: NewTask, options: Pick<ResolvedQueueOptions, 'p
     throw new InvalidTaskError('runAt', 'is no valid time');
   }
   const row = {
-    task_id: `task-${uuidv7()}`,
+    task_id: newTaskId(),
     app_name: task.appName,
     workflow_name: task.workflowName,
     workflow_spec: task.workflowSpec,

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { v7 as uuidv7 } from 'uuid';
+import { randomUUID } from 'node:crypto';
 import { Problem } from '../problem/problem.js';
 
 /** Answers bytes that are no HTTP request, and so reach no route, and ends the connection. */
@@ -11,7 +11,7 @@ export function refuseConnection(error: Error & { code?: string }, socket: Socke
     return;
   }
   const problem = explain(error.code);
-  const id = uuidv7();
+  const id = randomUUID();
   const body = JSON.stringify(problem.toBody(id));
   const head = [
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
