@@ -189,11 +189,11 @@ export class QueueService {
   }
 }
 
-function take<T>(from: Iterator<T>, count: number): T[] {
-  const taken: T[] = [];
+function take(from: Iterator<number, undefined>, count: number): number[] {
+  const taken: number[] = [];
   while (taken.length < count) {
-    const { done, value } = from.next();
-    if (done) break;
+    const { value } = from.next();
+    if (value === undefined) break;
     taken.push(value);
   }
   return taken;
