@@ -8,3 +8,4 @@ export type { QueueOptions, TaskOutcome, TaskRun } from '../../dist/index.js';
 // Of the service, not of the library: its data source with its pool, and its embedded database.
 export { DatabaseModule } from '../../dist/database/database.module.js';
 export { startEmbeddedPostgres } from '../../dist/database/embedded/embedded-postgres.js';
+export { listStatement, type TaskFilter } from '../../dist/queue/store/list.sql.js';

@@ -4,6 +4,7 @@ import { enqueue } from './enqueue.ts';
 import { finishedRows } from './finished-rows.ts';
 import { http } from './http.ts';
 import { idleLatency } from './idle-latency.ts';
+import { lists } from './lists.ts';
 import { memory } from './memory.ts';
 import { workerProcesses } from './worker-processes.ts';
 import type { Workload } from './workload.ts';
@@ -17,5 +18,6 @@ export const WORKLOADS: readonly Workload[] = [
   workerProcesses,
   idleLatency,
   http,
+  lists,
   memory,
 ];
