@@ -2,7 +2,20 @@ import eslint from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'coverage/', 'data/', 'node_modules/', '*.js', '**/*.cjs', '**/*.mjs', 'scripts/', 'examples/', 'bench/'] },
+  {
+    ignores: [
+      'dist/',
+      'coverage/',
+      'data/',
+      'node_modules/',
+      '*.js',
+      '**/*.cjs',
+      '**/*.mjs',
+      'scripts/',
+      'examples/',
+      'bench/',
+    ],
+  },
   eslint.configs.recommended,
   ...tseslint.configs.recommendedTypeChecked,
   {
