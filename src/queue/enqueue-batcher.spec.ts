@@ -46,6 +46,17 @@ describe('EnqueueBatcher: what waits to be stored', () => {
     expect(await batcher.enqueue(task('later'))).toBe(7);
   });
 
+  it('makes those wait that say so', async () => {
+    const { batcher, enqueue } = setup();
+    const commit = deferred<number>();
+    enqueue.mockReturnValueOnce(commit.promise);
+    const large = batcher.enqueue(task('a', json(64 * 1024 * 1024)));
+    const waiting = ['b', 'c'].map((id) => batcher.enqueue(task(id, json(40 * 1024 * 1024)), 'wait'));
+    await expect(batcher.enqueue(task('d'))).rejects.toThrow(QueueBusyError);
+    commit.resolve(7);
+    expect(await Promise.all([large, ...waiting])).toEqual([7, 7, 7]);
+  });
+
   it('is bounded in bytes, but for one task alone', async () => {
     const { batcher, enqueue } = setup();
     const commit = deferred<number>();

@@ -28,6 +28,7 @@ const RETRY_DELAYS_MS = [20, 100, 400];
  */
 @Injectable()
 export class EnqueueBatcher {
+  private readonly roomWaiters: (() => void)[] = [];
   private waitingTasks = 0;
   private waitingBytes = 0;
   private readonly batcher = new Batcher<EncodedTask, number>((tasks) => this.insertOrHalve(tasks), {
@@ -41,12 +42,14 @@ export class EnqueueBatcher {
 
   /**
    * Resolves, when the task is committed, with a time before which no task of its batch is promised to start:
-   * milliseconds of the epoch. Throws QueueBusyError.
+   * milliseconds of the epoch. Where there is no room for it: waits, or throws QueueBusyError.
    */
-  async enqueue(task: EncodedTask): Promise<number> {
-    const bytes = task.json.length;
-    const full = this.waitingTasks >= MAX_WAITING_TASKS || this.waitingBytes + bytes > MAX_WAITING_BYTES;
-    if (full && this.waitingTasks > 0) throw new QueueBusyError();
+  async enqueue(task: EncodedTask, whenFull: 'refuse' | 'wait' = 'refuse'): Promise<number> {
+    const bytes = Buffer.byteLength(task.json);
+    while (!this.hasRoomFor(bytes)) {
+      if (whenFull === 'refuse') throw new QueueBusyError();
+      await new Promise<void>((resolve) => this.roomWaiters.push(resolve));
+    }
     this.waitingTasks++;
     this.waitingBytes += bytes;
     try {
@@ -54,7 +57,14 @@ export class EnqueueBatcher {
     } finally {
       this.waitingTasks--;
       this.waitingBytes -= bytes;
+      for (const wake of this.roomWaiters.splice(0)) wake();
     }
+  }
+
+  /** One task alone always has room. */
+  private hasRoomFor(bytes: number): boolean {
+    if (this.waitingTasks === 0) return true;
+    return this.waitingTasks < MAX_WAITING_TASKS && this.waitingBytes + bytes <= MAX_WAITING_BYTES;
   }
 
   idle(): Promise<void> {

@@ -5,7 +5,7 @@ export interface QueueOptions {
   /**
    * Tasks taken ahead of free workers, for handlers that take milliseconds; 0 (none) unless given. They are this
    * instance's alone and stay `pending` until a worker begins them: one with an earlier `start_by` that comes later waits
-   * behind them.
+   * behind them. All of them are in memory. Only when every instance on the database knows of prefetching.
    */
   readonly prefetch?: number;
   /** How long a claim lives without a heartbeat, in seconds. Default 30. */

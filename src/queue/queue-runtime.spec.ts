@@ -48,6 +48,7 @@ function setup({ running = 0, ...options }: QueueOptions & { running?: number } 
   let hear: (wakeUp: WakeUp) => void = () => undefined;
   const wakeUps = {
     onWakeUp: (listener: typeof hear) => void (hear = listener),
+    sendReady: () => undefined,
     stop: note('wakeUps.stop'),
   };
   const enqueues = { idle: jest.fn(note('enqueues.idle')) };

@@ -78,6 +78,7 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
     await this.heartbeat.startDraining();
     await this.claimer.stop();
     await this.pool.handBackPrefetched();
+    if (this.options.prefetch > 0) this.wakeUps.sendReady(); // their promises are below every floor
     const idle = this.pool.idle();
     const running = this.pool.keys().size;
     if (running > 0) {

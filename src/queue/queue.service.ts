@@ -96,14 +96,20 @@ export class QueueService {
     const indices = encoded.keys();
     const lane = async () => {
       for (let chunk = take(indices, CHUNK); chunk.length > 0; chunk = take(indices, CHUNK)) {
-        const stored = await Promise.allSettled(chunk.map((index) => this.batcher.enqueue(encoded[index]!)));
+        const stored = await Promise.allSettled(chunk.map((index) => this.batcher.enqueue(encoded[index]!, 'wait')));
         stored.forEach((result, n) => (results[chunk[n]!] = result));
       }
     };
     await Promise.all(Array.from({ length: LANES }, lane));
     const isStored = (_: unknown, index: number) => results[index]?.status === 'fulfilled';
-    const earliest = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-    this.announce(tasks.filter(isStored), encoded.filter(isStored), Math.min(...earliest));
+    const stored = tasks.filter(isStored);
+    if (stored.length > 0) {
+      const earliest = results.reduce(
+        (least, result) => (result.status === 'fulfilled' ? Math.min(least, result.value) : least),
+        Infinity,
+      );
+      this.announce(stored, encoded.filter(isStored), earliest);
+    }
     const failed = results.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
     return encoded.map(({ taskId }) => ({ taskId }));
@@ -119,8 +125,8 @@ export class QueueService {
   }
 
   /**
-   * Cancels a task: at once where it waits; a running one is asked to end, and is `cancelled` when its processes have
-   * ended. Each look is a statement of its own: a task that is just being claimed is found at the next.
+   * Cancels a task: at once where it waits; one that an instance runs, or has taken ahead, is asked for (`running`), and
+   * is `cancelled` when its processes have ended. Each look is a statement of its own: a task that is just being claimed is found at the next.
    */
   async cancel(taskId: string, by: Signature, reason = 'cancelled'): Promise<TaskStatus> {
     for (let look = 1; look <= LOOKS + 1; look++) {

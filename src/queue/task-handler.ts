@@ -20,6 +20,8 @@ export interface ClaimedTask {
   readonly requestId: string | null;
   /** Milliseconds between the time the task was due and its claim, by the database's clock. */
   readonly queueTimeMs: number;
+  /** Lost before by an instance that had taken it ahead: its start is recorded before it is run. */
+  readonly suspect: boolean;
   /** When it is promised to start; milliseconds of the epoch. */
   readonly startBy: number;
 }

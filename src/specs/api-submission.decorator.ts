@@ -22,6 +22,7 @@ export const ApiSubmission = () =>
       'invalid_document',
       'invalid_parameter',
       'draining',
+      'service_unavailable',
       'database_unavailable',
     ),
   );

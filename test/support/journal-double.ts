@@ -74,6 +74,7 @@ export function aRun(changes: Partial<ClaimedTask> = {}) {
     requestId: null,
     queueTimeMs: 0,
     startBy: 0,
+    suspect: false,
     ...changes,
   };
   const lease = { deadline: () => performance.now() + 60_000, onRenewed: () => () => undefined };

@@ -99,6 +99,7 @@ export function aClaimedTask(changes: Partial<ClaimedTask> = {}): ClaimedTask {
     timeoutSeconds: null,
     requestId: null,
     startBy: 0,
+    suspect: false,
     queueTimeMs: 0,
     ...changes,
   };

@@ -1,19 +1,12 @@
 import type { Statement } from './queue-database.js';
 
-/**
- * $1 a jsonb array of {id, token}; $2 the actor; $3 the ledger's cause. Returns runs, and what was only prefetched, to
- * the queue at no cost to their budgets: for a drain, and for leases that no run of this instance knows. A requested cancel is carried out instead.
- */
-export const handBack: Statement = {
-  name: 'queue_hand_back',
-  text: `
+const body = (locked: string) => `
 WITH settings AS MATERIALIZED (
   SELECT set_config('turnpike.actor', $2, true), set_config('turnpike.cause', $3, true)
 ), run AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset($1::jsonb) AS r(id bigint, token uuid)
 ), held AS MATERIALIZED (
-  SELECT l.id FROM settings, queue_leases l JOIN run r ON r.id = l.id AND r.token = l.lease_token
-  ORDER BY l.id FOR UPDATE OF l
+  ${locked}
 ), released AS (
   DELETE FROM queue_leases l USING held WHERE l.id = held.id RETURNING l.id, l.cancel_requested, l.cancel_reason
 ), task AS (
@@ -31,5 +24,22 @@ WITH settings AS MATERIALIZED (
   INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM task WHERE status = 'pending'
   ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by
 )
-SELECT id, status FROM task`,
+SELECT id, status FROM task`;
+
+/**
+ * $1 a jsonb array of {id, token}; $2 the actor; $3 the ledger's cause. Returns runs, and what was only prefetched, to
+ * the queue at no cost to their budgets: for a drain, and for leases that no run of this instance knows. A requested cancel is carried out instead.
+ */
+export const handBack: Statement = {
+  name: 'queue_hand_back',
+  text: body(`SELECT l.id FROM settings, queue_leases l JOIN run r ON r.id = l.id AND r.token = l.lease_token
+  ORDER BY l.id FOR UPDATE OF l`),
+};
+
+/** The same for many at once, going round tasks whose row somebody else holds locked: they are the rescuer's. */
+export const handBackUnlocked: Statement = {
+  name: 'queue_hand_back_unlocked',
+  text: body(`SELECT l.id FROM settings, queue_leases l JOIN run r ON r.id = l.id AND r.token = l.lease_token
+  JOIN queue_tasks q ON q.id = l.id
+  ORDER BY l.id FOR UPDATE OF l SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED`),
 };

@@ -28,7 +28,8 @@ export interface TaskListRequest {
  * most tasks are, so that the walk from the newest finds them soon.
  */
 const NARROW: Partial<Record<TaskStatus, string>> = {
-  pending: '(SELECT id FROM queue_ready UNION ALL SELECT id FROM queue_blocked)',
+  pending: `(SELECT id FROM queue_ready UNION ALL SELECT id FROM queue_blocked
+    UNION ALL SELECT id FROM queue_leases WHERE prefetched)`,
   running: 'queue_leases',
   scheduled: 'queue_scheduled',
   retrying: 'queue_scheduled',

@@ -16,9 +16,9 @@ WITH settings AS MATERIALIZED (
   SELECT r.id FROM queue_ready r WHERE EXISTS (SELECT FROM me) AND r.start_by >= to_timestamp($4::double precision)
   ORDER BY r.start_by, r.id LIMIT $1 FOR UPDATE OF r SKIP LOCKED
 ), taken AS (
-  DELETE FROM queue_ready r USING candidate c WHERE r.id = c.id RETURNING r.id
+  DELETE FROM queue_ready r USING candidate c WHERE r.id = c.id RETURNING r.id, r.suspect
 ), task AS MATERIALIZED (
-  SELECT t.* FROM taken JOIN queue_tasks t ON t.id = taken.id WHERE t.status = 'pending'
+  SELECT t.*, taken.suspect FROM taken JOIN queue_tasks t ON t.id = taken.id WHERE t.status = 'pending'
 ), lease AS (
   INSERT INTO queue_leases (id, lease_token, instance, prefetched) SELECT id, $3::uuid, $2, true FROM task
   ON CONFLICT (id) DO UPDATE SET lease_token = EXCLUDED.lease_token, instance = EXCLUDED.instance, prefetched = true,
@@ -27,7 +27,7 @@ WITH settings AS MATERIALIZED (
 SELECT id, task_id, attempt + 1 AS attempt, failures, max_attempts, app_name, workflow_name, workflow_spec, metadata,
        timeout_seconds, request_id,
        extract(epoch FROM clock_timestamp() - greatest(enqueued_at, run_at)) * 1000 AS queue_time_ms,
-       extract(epoch FROM start_by)::double precision * 1000 AS start_by_ms
+       extract(epoch FROM start_by)::double precision * 1000 AS start_by_ms, suspect
 FROM task ORDER BY start_by, id`,
 };
 

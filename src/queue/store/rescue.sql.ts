@@ -18,7 +18,8 @@ SELECT l.instance FROM queue_leases l WHERE NOT EXISTS (SELECT FROM queue_instan
 /**
  * $1 dead instances, $2 the actor, $3 how many crashes a task may cost. Takes their tasks back, in id order, going round
  * those whose row somebody else holds locked: they are rescued when they are free. A lost lease counts as a crash unless
- * the task was only prefetched, or its steps show that none of this attempt had started. What ran of its steps is
+ * the task was only prefetched (then it is `suspect`: should it have been begun and have killed the instance, the next
+ * one has its start on record first), or its steps show that none of this attempt had started. What ran of its steps is
  * closed, since nobody else will. Must be a statement after `lockExpired`, with a snapshot of its own: a claim of the dead instance may have committed in between.
  */
 export const rescue: Statement = {
@@ -33,7 +34,7 @@ WITH settings AS MATERIALIZED (
   DELETE FROM queue_leases l USING held WHERE l.id = held.id
   RETURNING l.id, l.instance, l.cancel_requested, l.cancel_reason
 ), verdict AS MATERIALIZED (
-  SELECT r.*, CASE WHEN t.status = 'running' AND (s.steps = 0 OR s.started > 0) THEN 1 ELSE 0 END AS crashed
+  SELECT r.*, t.status = 'pending' AS suspect, CASE WHEN t.status = 'running' AND (s.steps = 0 OR s.started > 0) THEN 1 ELSE 0 END AS crashed
   FROM released r JOIN queue_tasks t ON t.id = r.id
   CROSS JOIN LATERAL (
     SELECT count(*) AS steps,
@@ -59,10 +60,10 @@ WITH settings AS MATERIALIZED (
                 ELSE 'pending' END AS status
   ) o
   WHERE t.id = v.id AND t.status IN ('running', 'pending')
-  RETURNING t.id, t.task_id, t.status, t.attempt, t.start_by, v.instance AS lost_by
+  RETURNING t.id, t.task_id, t.status, t.attempt, t.start_by, v.instance AS lost_by, v.suspect
 ), ready AS (
-  INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM task WHERE status = 'pending'
-  ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by
+  INSERT INTO queue_ready (id, start_by, suspect) SELECT id, start_by, suspect FROM task WHERE status = 'pending'
+  ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by, suspect = EXCLUDED.suspect
 ), closed AS (
   UPDATE queue_task_steps s
   SET status = CASE s.status WHEN 'running' THEN 'cancelled' ELSE 'skipped' END,

@@ -8,7 +8,7 @@ import { claim, claimedBy, claimUnlocked } from './claim.sql.js';
 import { enqueue } from './enqueue.sql.js';
 import { notify } from './notify.sql.js';
 import { finish, finishUnlocked, standing } from './finish.sql.js';
-import { handBack } from './hand-back.sql.js';
+import { handBack, handBackUnlocked } from './hand-back.sql.js';
 import { prefetch, startPrefetched, startUnlocked } from './prefetch.sql.js';
 import { promote } from './promote.sql.js';
 import { QueueDatabase, sqlState } from './queue-database.js';
@@ -128,6 +128,15 @@ export class TaskStore {
     return this.database.run<{ id: string; status: TaskStatus }>(handBack, [JSON.stringify(runs), actor, cause]);
   }
 
+  /** The same for many at once, leaving out tasks whose row somebody else holds locked. */
+  handBackUnlocked(runs: readonly { id: string; token: string }[], actor: string, cause: string) {
+    return this.database.run<{ id: string; status: TaskStatus }>(handBackUnlocked, [
+      JSON.stringify(runs),
+      actor,
+      cause,
+    ]);
+  }
+
   /** Moves due tasks to `pending`; the number moved. */
   async promote(limit: number, actor: string): Promise<number> {
     return (await this.database.run(promote, [limit, actor])).length;
@@ -169,6 +178,8 @@ interface ClaimRow {
   request_id: string | null;
   queue_time_ms: string;
   start_by_ms: number;
+  /** Only a prefetch knows; where it is not known, better safe. */
+  suspect?: boolean;
 }
 
 /** A time for PostgreSQL; a millisecond earlier, since what JavaScript counts in loses the microseconds. */
@@ -192,6 +203,7 @@ function claimed(rows: ClaimRow[], token: string): ClaimedTask[] {
     requestId: row.request_id,
     queueTimeMs: Math.max(0, Number(row.queue_time_ms)),
     startBy: row.start_by_ms,
+    suspect: row.suspect ?? true,
   }));
 }
 

@@ -88,7 +88,7 @@ export class Claimer implements LeaseHolder {
 
   private async handBack(strays: { id: string; token: string }[]): Promise<void> {
     try {
-      await this.store.handBack(strays, `worker:${this.heartbeat.instanceId}`, 'handed_back');
+      await this.store.handBackUnlocked(strays, `worker:${this.heartbeat.instanceId}`, 'handed_back');
       this.logger.warn({ msg: 'Leases without a run were handed back', tasks: strays.length });
     } catch (error) {
       this.logger.warn({ msg: 'Leases without a run could not be handed back yet', error: String(error) });
@@ -158,7 +158,9 @@ export class Claimer implements LeaseHolder {
   private schedule(): void {
     clearTimeout(this.timer);
     if (!this.running) return;
-    this.timer = setTimeout(() => this.wake(), this.options.pollSeconds * 1_000);
+    // What a floor may have hidden is looked for when the next full look is due.
+    const fullLook = this.floor === -Infinity ? Infinity : Math.max(0, this.nextFullLook - performance.now());
+    this.timer = setTimeout(() => this.wake(), Math.min(this.options.pollSeconds * 1_000, fullLook));
     this.timer.unref();
   }
 }

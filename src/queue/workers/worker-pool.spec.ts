@@ -52,7 +52,7 @@ function setup({ workers = 3, prefetch = 0 }: { workers?: number; prefetch?: num
   const metrics = new MetricsCollector();
   const pool = new WorkerPool(
     standIn<TaskHandler>(handler),
-    standIn<TaskStore>({ handBack }),
+    standIn<TaskStore>({ handBack, handBackUnlocked: handBack }),
     standIn<JournalStore>({ journalOf }),
     standIn<StatusBatcher>({ finish, start: begin }),
     standIn<Heartbeat>(heartbeat),
@@ -429,6 +429,27 @@ describe('WorkerPool', () => {
       expect(finish).not.toHaveBeenCalled();
       expect(logs.at(-1)).toMatchObject({ level: 'error', error: 'away', task_id: 'task-1' });
       expect(pool.room).toBe(1);
+    });
+
+    it('are not run before their start is recorded when an instance has died with them', async () => {
+      const { pool, handled, begin } = setup({ workers: 1, prefetch: 1 });
+      const started = deferred<FencedResult>();
+      begin.mockReturnValueOnce(started.promise);
+      pool.take([aClaimedTask({ id: '1', suspect: true })]);
+      await advance();
+      expect(handled).toEqual([]);
+      started.resolve({ id: '1', attempt: 1, status: 'running', execution_time_ms: 0 });
+      await advance();
+      expect(ids(handled)).toEqual(['1']);
+    });
+
+    it('are not run at all when an instance has died with them and their start is refused', async () => {
+      const { pool, handled, begin, finish } = setup({ workers: 1, prefetch: 1 });
+      begin.mockResolvedValueOnce('lost');
+      pool.take([aClaimedTask({ id: '1', suspect: true })]);
+      await advance();
+      expect([handled, finish.mock.calls]).toEqual([[], []]);
+      expect(pool.room).toBe(2);
     });
 
     it('go back when they are cancelled, and are forgotten when they are lost', async () => {

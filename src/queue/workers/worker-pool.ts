@@ -131,7 +131,9 @@ export class WorkerPool {
     });
     const endTimer = task.timeoutSeconds === null ? () => undefined : run.abortAfter(task.timeoutSeconds * 1_000);
     this.busy++;
-    const outcome = await this.handle(run);
+    // A task that kills its process must not do so unrecorded twice: the crash would never count.
+    const runs = !task.suspect || (await started.catch(() => false));
+    const outcome: TaskOutcome = runs ? await this.handle(run) : { status: 'aborted' };
     this.busy--;
     endTimer();
     this.beginPrefetched();
@@ -139,7 +141,7 @@ export class WorkerPool {
       if (!(await started)) return this.discard(labels);
       await this.record(run, outcome, labels);
     } catch (error) {
-      // Not recorded: the lease stands until this instance leaves or dies, then the task is run again elsewhere.
+      // Not recorded: the lease stands without a run, and the next heartbeat, or the rescuer, returns the task.
       this.logger.error({ msg: 'The outcome of a task could not be recorded', ...labels, error: messageOf(error) });
     }
   }
@@ -167,9 +169,9 @@ export class WorkerPool {
   private async handBack(tasks: readonly ClaimedTask[]): Promise<void> {
     const runs = tasks.map(({ id, leaseToken: token }) => ({ id, token }));
     try {
-      await this.store.handBack(runs, `worker:${this.heartbeat.instanceId}`, 'handed_back');
+      await this.store.handBackUnlocked(runs, `worker:${this.heartbeat.instanceId}`, 'handed_back');
     } catch (error) {
-      // Their leases stand until this instance leaves or dies; then the rescuer returns them.
+      // Their leases stand: the next heartbeat finds them without a run, or the rescuer does.
       this.logger.warn({ msg: 'Prefetched tasks could not be handed back', error: messageOf(error) });
     }
     this.onFree();

@@ -1,4 +1,5 @@
 import { prefetch, startPrefetched } from '../../../src/queue/store/prefetch.sql.js';
+import { ListStore } from '../../../src/queue/store/list-store.js';
 import { abortion, aTask, completes, failure, type InstanceOptions } from '../../support/queue-harness.js';
 import { useQueue } from '../../support/queue-fixture.js';
 import { LossyProxy } from '../../support/lossy-proxy.js';
@@ -35,6 +36,8 @@ describe('prefetched tasks', () => {
     const [waiting] = await fixture.query('SELECT * FROM queue_tasks WHERE task_id = $1', [ahead[0]]);
     expect(waiting).toMatchObject({ status: 'pending', attempt: 0, started_at: null, instance: null });
     expect(await api.queue.getStats()).toMatchObject({ queue_size: 3, active_tasks: 1 });
+    const list = (status: 'pending' | 'running') => api.module.get(ListStore).list({ filter: { status }, limit: 10 });
+    expect([await list('pending'), await list('running')].map((found) => found.length)).toEqual([3, 1]);
     expect((await api.queue.getActiveTasks()).tasks.map(({ id }) => id)).toEqual([ids[0]]);
 
     gate.release();
@@ -86,6 +89,41 @@ describe('prefetched tasks', () => {
     const rows = await fixture.query('SELECT task_id, crashes FROM queue_tasks ORDER BY id');
     expect(rows).toEqual(ids.map((task_id) => ({ task_id, crashes: task_id === ids[0] ? 1 : 0 })));
     expect((await fixture.way(ahead[0]!)).startsWith('pending running')).toBe(true);
+  });
+
+  it('that came back from a dead instance are known, so that their start is on record before they are run', async () => {
+    const { queue } = await fixture.startApi();
+    const { taskId } = await queue.enqueue(aTask());
+    // An instance that took it ahead and died, perhaps by running it.
+    await fixture.query(`
+      WITH ready AS (DELETE FROM queue_ready RETURNING id)
+      INSERT INTO queue_leases (id, lease_token, instance, prefetched) SELECT id, gen_random_uuid(), 'dead', true FROM ready`);
+    const { handler } = await fixture.start({ workers: 1, prefetch: 5 });
+    const statuses: string[] = [];
+    handler.behaviour = async (run) => {
+      statuses.push((await fixture.task(run.task.taskId)).status as string);
+      return { status: 'completed' };
+    };
+    expect(await fixture.becomes(taskId, 'completed')).toMatchObject({ attempt: 1, crashes: 0 });
+    expect(handler.runs[0]!.task.suspect).toBe(true);
+    expect(statuses).toEqual(['running']);
+  });
+
+  it('are handed back on a drain although somebody holds one of them locked', async () => {
+    const { gate, worker, ids, ahead } = await oneAtWork(4);
+    const hand = await fixture.hand('ada');
+    await hand.query('BEGIN');
+    await hand.query(`UPDATE queue_tasks SET metadata = '{"held": true}' WHERE task_id = $1`, [ahead[1]]);
+    const { id } = worker;
+    const closing = worker.close();
+    const other = await fixture.start({ workers: 1 });
+    await fixture.allBecome([ahead[0]!, ahead[2]!], 'completed');
+    gate.release();
+    await closing;
+    await hand.query('COMMIT');
+    await fixture.expire(id);
+    await fixture.allBecome(ids, 'completed');
+    expect(other.handler.counts.get(ahead[1]!)).toBe(1);
   });
 
   it('are carried out once each by several instances, whatever becomes of them', async () => {
@@ -171,5 +209,6 @@ describe('prefetched tasks', () => {
     gate.release();
     await fixture.allBecome(ids, 'completed');
     expect(worker.handler.counts.get(ids[0]!)).toBe(1);
+    expect((await fixture.task(ahead[0]!)).attempt).toBe(1);
   });
 });
