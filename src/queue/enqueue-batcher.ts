@@ -28,7 +28,8 @@ const RETRY_DELAYS_MS = [20, 100, 400];
  */
 @Injectable()
 export class EnqueueBatcher {
-  private readonly roomWaiters: (() => void)[] = [];
+  /** Those who wait for room, in their order. */
+  private readonly roomWaiters: { readonly bytes: number; readonly admitted: () => void }[] = [];
   private waitingTasks = 0;
   private waitingBytes = 0;
   private readonly batcher = new Batcher<EncodedTask, number>((tasks) => this.insertOrHalve(tasks), {
@@ -46,18 +47,28 @@ export class EnqueueBatcher {
    */
   async enqueue(task: EncodedTask, whenFull: 'refuse' | 'wait' = 'refuse'): Promise<number> {
     const bytes = Buffer.byteLength(task.json);
-    while (!this.hasRoomFor(bytes)) {
-      if (whenFull === 'refuse') throw new QueueBusyError();
-      await new Promise<void>((resolve) => this.roomWaiters.push(resolve));
-    }
-    this.waitingTasks++;
-    this.waitingBytes += bytes;
+    if (this.hasRoomFor(bytes)) this.admit(bytes);
+    else if (whenFull === 'refuse') throw new QueueBusyError();
+    else await new Promise<void>((admitted) => this.roomWaiters.push({ bytes, admitted }));
     try {
       return await this.batcher.add(task);
     } finally {
       this.waitingTasks--;
       this.waitingBytes -= bytes;
-      for (const wake of this.roomWaiters.splice(0)) wake();
+      this.admitWaiting();
+    }
+  }
+
+  private admit(bytes: number): void {
+    this.waitingTasks++;
+    this.waitingBytes += bytes;
+  }
+
+  private admitWaiting(): void {
+    for (let first = this.roomWaiters[0]; first && this.hasRoomFor(first.bytes); first = this.roomWaiters[0]) {
+      this.roomWaiters.shift();
+      this.admit(first.bytes);
+      first.admitted();
     }
   }
 

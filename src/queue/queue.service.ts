@@ -126,7 +126,8 @@ export class QueueService {
 
   /**
    * Cancels a task: at once where it waits; one that an instance runs, or has taken ahead, is asked for (`running`), and
-   * is `cancelled` when its processes have ended. Each look is a statement of its own: a task that is just being claimed is found at the next.
+   * is `cancelled` when its processes have ended. Each look is a statement of its own: a task that is just being claimed
+   * is found at the next.
    */
   async cancel(taskId: string, by: Signature, reason = 'cancelled'): Promise<TaskStatus> {
     for (let look = 1; look <= LOOKS + 1; look++) {

@@ -23,7 +23,7 @@ WITH settings AS MATERIALIZED (
 )
 SELECT id, task_id, attempt, failures, max_attempts, app_name, workflow_name, workflow_spec, metadata,
        timeout_seconds, request_id, extract(epoch FROM started_at - greatest(enqueued_at, run_at)) * 1000 AS queue_time_ms,
-       extract(epoch FROM start_by)::double precision * 1000 AS start_by_ms
+       extract(epoch FROM start_by)::double precision * 1000 AS start_by_ms, false AS suspect
 FROM task ORDER BY start_by, id`;
 
 /**
@@ -50,14 +50,18 @@ export const claimUnlocked: Statement = {
   ORDER BY r.start_by, r.id LIMIT $1 FOR UPDATE OF r SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED`),
 };
 
-/** $1 a lease token: what a claim took whose answer was lost on the way. */
+/**
+ * $1 a lease token: what a claim or a prefetch took whose answer was lost on the way. Whether a prefetched task is suspect
+ * went with that answer: better safe.
+ */
 export const claimedBy: Statement = {
   name: 'queue_claimed_by',
   text: `
 SELECT t.id, t.task_id, t.attempt + (t.status = 'pending')::integer AS attempt, t.failures, t.max_attempts, t.app_name, t.workflow_name, t.workflow_spec, t.metadata,
        t.timeout_seconds, t.request_id,
        extract(epoch FROM CASE t.status WHEN 'running' THEN t.started_at ELSE clock_timestamp() END
-         - greatest(t.enqueued_at, t.run_at)) * 1000 AS queue_time_ms, extract(epoch FROM t.start_by)::double precision * 1000 AS start_by_ms
+         - greatest(t.enqueued_at, t.run_at)) * 1000 AS queue_time_ms, extract(epoch FROM t.start_by)::double precision * 1000 AS start_by_ms,
+       l.prefetched AS suspect
 FROM queue_leases l JOIN queue_tasks t ON t.id = l.id
 WHERE l.lease_token = $1 AND t.status = CASE WHEN l.prefetched THEN 'pending' ELSE 'running' END
 ORDER BY t.start_by, t.id`,

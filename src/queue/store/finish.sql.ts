@@ -58,8 +58,9 @@ export const finishUnlocked: Statement = {
   ORDER BY l.id FOR UPDATE OF l SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED`),
 };
 
-/** $1 ids of tasks whose finish matched no lease: how they stand now. */
+/** $1 ids of tasks whose start or finish matched no lease: how they stand now. */
 export const standing: Statement = {
   name: 'queue_standing',
-  text: 'SELECT id, status, attempt, instance FROM queue_tasks WHERE id = ANY($1::bigint[])',
+  text: `SELECT t.id, t.status, t.attempt, l.lease_token FROM queue_tasks t LEFT JOIN queue_leases l ON l.id = t.id
+WHERE t.id = ANY($1::bigint[])`,
 };

@@ -42,6 +42,14 @@ export interface Finished {
   readonly execution_time_ms: number;
 }
 
+/** How a task stands, and under which lease. */
+export interface Standing {
+  readonly id: string;
+  readonly status: TaskStatus;
+  readonly attempt: number;
+  readonly lease_token: string | null;
+}
+
 /** Who asks for a change, for the ledger. */
 export interface Signature {
   readonly actor: string;
@@ -119,7 +127,7 @@ export class TaskStore {
     return this.database.run<Finished>(finishUnlocked, [JSON.stringify(rows), actor]);
   }
 
-  standing(ids: readonly string[]): Promise<{ id: string; status: TaskStatus; attempt: number; instance: string }[]> {
+  standing(ids: readonly string[]): Promise<Standing[]> {
     return this.database.run(standing, [ids]);
   }
 
@@ -178,8 +186,7 @@ interface ClaimRow {
   request_id: string | null;
   queue_time_ms: string;
   start_by_ms: number;
-  /** Only a prefetch knows; where it is not known, better safe. */
-  suspect?: boolean;
+  suspect: boolean;
 }
 
 /** A time for PostgreSQL; a millisecond earlier, since what JavaScript counts in loses the microseconds. */
@@ -203,7 +210,7 @@ function claimed(rows: ClaimRow[], token: string): ClaimedTask[] {
     requestId: row.request_id,
     queueTimeMs: Math.max(0, Number(row.queue_time_ms)),
     startBy: row.start_by_ms,
-    suspect: row.suspect ?? true,
+    suspect: row.suspect,
   }));
 }
 

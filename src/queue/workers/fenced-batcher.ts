@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDatabaseUnavailable } from '../../common/problem/database-errors.js';
 import { Batcher } from '../batcher.js';
 import { isDataError, sqlState } from '../store/queue-database.js';
-import type { Finished } from '../store/task-store.js';
+import type { Finished, Standing } from '../store/task-store.js';
 import type { TaskStatus } from '../task-status.js';
 import type { Heartbeat } from './heartbeat.js';
 
@@ -20,12 +20,12 @@ export interface FencedChange {
 
 /** One kind of change, as statements for many tasks at once; what is missing in their answers did not match. */
 export interface FencedStatements<Change> {
-  /** The status before the change. */
-  readonly from: TaskStatus;
+  /** Whether the run still has its lease after the change. */
+  readonly keepsLease: boolean;
   write(changes: readonly Change[], actor: string): Promise<Finished[]>;
   /** The same, leaving out tasks whose row somebody else holds locked. */
   writeUnlocked(changes: readonly Change[], actor: string): Promise<Finished[]>;
-  standing(ids: readonly string[]): Promise<{ id: string; status: TaskStatus; attempt: number }[]>;
+  standing(ids: readonly string[]): Promise<Standing[]>;
   /** What to write instead of a change whose data is refused; the same change where there is nothing else. */
   instead(change: Change, error: Error): Change;
 }
@@ -74,16 +74,18 @@ export class FencedBatcher<Change extends FencedChange> {
     );
     const missing = changes.filter((change) => written.get(change.id)?.attempt !== change.attempt);
     const standing = missing.length === 0 ? [] : await this.statements.standing(missing.map((change) => change.id));
-    const { from } = this.statements;
-    const attemptBefore = (change: Change) => change.attempt - (from === 'pending' ? 1 : 0);
     return changes.map((change) => {
       const done = written.get(change.id);
       if (done?.attempt === change.attempt) return done;
       const now = standing.find((task) => task.id === change.id);
-      if (wentRound && now?.status === from && now.attempt === attemptBefore(change)) return 'held';
+      if (!now) return 'lost';
+      const leased = now.lease_token === change.token;
       // A try whose answer was lost has committed: then the task stands in this very attempt as it was left.
-      const mine = now?.attempt === change.attempt && (now.status === change.status || now.status === 'cancelled');
-      return mine ? { id: change.id, attempt: change.attempt, status: now.status, execution_time_ms: 0 } : 'lost';
+      const asLeft = now.attempt === change.attempt && (now.status === change.status || now.status === 'cancelled');
+      if (asLeft && leased === this.statements.keepsLease) {
+        return { id: change.id, attempt: change.attempt, status: now.status, execution_time_ms: 0 };
+      }
+      return wentRound && leased ? 'held' : 'lost';
     });
   }
 

@@ -8,8 +8,8 @@ import {
   useFakeTime,
   watch,
 } from '../../../test/support/queue-doubles.js';
-import type { Finished, FinishRow, TaskStore } from '../store/task-store.js';
-import type { TaskStatus } from '../task-status.js';
+import type { Finished, FinishRow, Standing, StartRow, TaskStore } from '../store/task-store.js';
+import { isTerminal, type TaskStatus } from '../task-status.js';
 import type { Heartbeat } from './heartbeat.js';
 import type { StatusBatcher as Batcher } from './status-batcher.js';
 
@@ -38,17 +38,25 @@ function setup() {
   const finishUnlocked = jest.fn<Promise<Finished[]>, [readonly FinishRow[], string]>(async (rows) =>
     rows.map(recorded),
   );
-  const tasks: { id: string; status: TaskStatus; attempt: number; instance: string }[] = [];
+  const start = jest.fn<Promise<Finished[]>, [readonly StartRow[], string]>(async () => []);
+  const startUnlocked = jest.fn<Promise<Finished[]>, [readonly StartRow[], string]>(async () => []);
+  const tasks: Standing[] = [];
   const standing = jest.fn(async (ids: readonly string[]) => tasks.filter(({ id }) => ids.includes(id)));
   const heartbeat = { instanceId: 'me', alive: true };
   const batcher = new StatusBatcher(
-    standIn<TaskStore>({ finish, finishUnlocked, standing }),
+    standIn<TaskStore>({ finish, finishUnlocked, start, startUnlocked, standing }),
     standIn<Heartbeat>(heartbeat),
   );
-  const stand = (id: string, status: TaskStatus, attempt = 1) => tasks.push({ id, status, attempt, instance: 'me' });
+  /** The first attempt, waiting or running, stands under its own lease unless the test says otherwise. */
+  const stand = (
+    id: string,
+    status: TaskStatus,
+    attempt = 1,
+    lease_token = attempt === 1 && !isTerminal(status) ? `token-${id}` : null,
+  ) => tasks.push({ id, status, attempt, lease_token });
   const idsOf = (mock: typeof finish) => mock.mock.calls.map(([rows]) => rows.map(({ id }) => id).join(''));
   const add = (...outcomes: Outcome[]) => outcomes.map((one) => watch(batcher.finish(one)));
-  return { batcher, finish, finishUnlocked, standing, stand, tasks, heartbeat, idsOf, add };
+  return { batcher, finish, finishUnlocked, start, startUnlocked, standing, stand, tasks, heartbeat, idsOf, add };
 }
 
 const values = (seen: { value: unknown }[]) => seen.map(({ value }) => value);
@@ -106,7 +114,7 @@ describe('StatusBatcher', () => {
     ])('is an own try that had committed, when %s was sent and this attempt stands as %s', async (sent, status) => {
       const { finish, stand, add } = setup();
       finish.mockResolvedValueOnce([]);
-      stand('a', status);
+      stand('a', status, 1, null);
       const seen = add(outcome('a', { status: sent }));
       await advance();
       expect(values(seen)).toEqual([{ id: 'a', attempt: 1, status, execution_time_ms: 0 }]);
@@ -133,6 +141,45 @@ describe('StatusBatcher', () => {
       await advance();
       expect(values(seen)).toEqual(['lost', { ...recorded(outcome('a')), attempt: 2 }]);
       expect(standing.mock.calls).toEqual([[['a']]]);
+    });
+  });
+
+  describe('a start that matched nothing', () => {
+    const A = { id: 'a', token: 'token-a', attempt: 1 };
+
+    it('is an own try that had committed, when the task runs in this attempt under its lease', async () => {
+      const { batcher, stand } = setup();
+      stand('a', 'running');
+      const seen = watch(batcher.start(A));
+      await advance();
+      expect(seen.value).toEqual({ id: 'a', attempt: 1, status: 'running', execution_time_ms: 0 });
+    });
+
+    it.each<[string, TaskStatus, number, string | null]>([
+      ['somebody else has begun the same attempt', 'running', 1, 'token-other'],
+      ['it was taken back', 'pending', 0, null],
+      ['it was taken back and taken ahead again', 'pending', 0, 'token-other'],
+      ['a hand has ended it', 'cancelled', 0, 'token-a'],
+    ])('is lost when %s', async (_, status, attempt, token) => {
+      const { batcher, stand } = setup();
+      stand('a', status, attempt, token);
+      const seen = watch(batcher.start(A));
+      await advance();
+      expect(seen.value).toBe('lost');
+    });
+
+    it('tries again while somebody holds its row locked, and no longer than it has its lease', async () => {
+      const { batcher, start, startUnlocked, stand, tasks } = setup();
+      start.mockRejectedValueOnce(sqlError('55P03'));
+      stand('a', 'pending', 0, 'token-a');
+      const seen = watch(batcher.start(A));
+      await advance(1_000);
+      expect(seen.state).toBe('pending');
+      expect(startUnlocked.mock.calls.length).toBeGreaterThan(3);
+      tasks.splice(0, 1);
+      stand('a', 'pending', 0, null);
+      await advance(300);
+      expect(seen.value).toBe('lost');
     });
   });
 

@@ -21,7 +21,7 @@ export class StatusBatcher {
     const standing = (ids: readonly string[]) => store.standing(ids);
     this.starts = new FencedBatcher<Start>(
       {
-        from: 'pending',
+        keepsLease: true,
         write: (starts, actor) => store.start(starts.map(toStartRow), actor),
         writeUnlocked: (starts, actor) => store.startUnlocked(starts.map(toStartRow), actor),
         standing,
@@ -31,7 +31,7 @@ export class StatusBatcher {
     );
     this.outcomes = new FencedBatcher<Outcome>(
       {
-        from: 'running',
+        keepsLease: false,
         write: (outcomes, actor) => store.finish(outcomes.map(withoutAttempt), actor),
         writeUnlocked: (outcomes, actor) => store.finishUnlocked(outcomes.map(withoutAttempt), actor),
         standing,
