@@ -1,4 +1,4 @@
-import type { StepDefinition } from '../workflows/step-runner.js';
+import type { StepDefinition } from '../workflows/workflow.js';
 import type { ParameterDefinitions } from './parameters.js';
 
 /** One entry of the catalogue, with its workflow. */

@@ -7,7 +7,7 @@ import { GoldenPathsService } from './golden-paths.service.js';
 
 /** The catalogue that comes along. */
 async function setup(changes: Partial<Settings> = {}) {
-  const rules = { stepTypes: ['bash'], validateStep: () => () => [], maxSteps: 100 };
+  const rules = { stepTypes: ['bash'], validateConfig: () => [], scriptsOf: () => [], maxSteps: 100 };
   const module = await Test.createTestingModule({
     controllers: [GoldenPathsController],
     providers: [

@@ -4,7 +4,7 @@ import { Problem, type ProblemItem } from '../common/problem/problem.js';
 import { Settings } from '../config/settings.js';
 import { resolveEnv } from '../workflows/reading/references.js';
 import { StepRegistry } from '../workflows/step-registry.js';
-import type { StepDefinition } from '../workflows/step-runner.js';
+import type { StepDefinition } from '../workflows/workflow.js';
 import { type Catalogue, CatalogueError, type GoldenPath } from './golden-path.js';
 import { loadCatalogue } from './load-catalogue.js';
 import { checkParameters } from './parameters.js';

@@ -5,7 +5,7 @@ import type { StepRules } from '../workflows/reading/read-workflow.js';
 import { CatalogueError } from './golden-path.js';
 import { loadCatalogue } from './load-catalogue.js';
 
-const RULES: StepRules = { stepTypes: ['bash'], validateStep: () => () => [], maxSteps: 100 };
+const RULES: StepRules = { stepTypes: ['bash'], validateConfig: () => [], scriptsOf: () => [], maxSteps: 100 };
 
 const WORKFLOW = `kind: Workflow
 spec:

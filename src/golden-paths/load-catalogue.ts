@@ -9,7 +9,7 @@ import type { ParsedDocument } from '../common/yaml/parsed-document.js';
 import { describeValue } from '../common/yaml/plain-words.js';
 import { readSteps, type StepRules } from '../workflows/reading/read-workflow.js';
 import { referencesIn, SCOPES } from '../workflows/reading/references.js';
-import type { StepDefinition } from '../workflows/step-runner.js';
+import type { StepDefinition } from '../workflows/workflow.js';
 import { type Catalogue, CatalogueError, type GoldenPath } from './golden-path.js';
 import type { ParameterDefinitions } from './parameters.js';
 import { readParameters } from './read-parameters.js';

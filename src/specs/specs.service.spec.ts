@@ -19,7 +19,7 @@ const TASK_ID = 'task-01a20575-5554-7463-9141-8018d9736482';
 async function setup() {
   const queue = { enqueue: jest.fn(async (_task: Record<string, unknown>) => ({ taskId: TASK_ID })) };
   const validate = jest.fn(() => [] as { path: string[]; message: string }[]);
-  const rules: StepRules = { stepTypes: ['bash'], validateStep: () => validate, maxSteps: 10 };
+  const rules: StepRules = { stepTypes: ['bash'], validateConfig: validate, scriptsOf: () => [], maxSteps: 10 };
   const goldenPaths = {
     get: (name: string) => ({ name }),
     prepare: jest.fn((): Prepared => ({ steps: [OWN_STEP], parameters: { replicas: '2' }, problems: [] })),
@@ -107,7 +107,7 @@ describe('SpecsService', () => {
     await expect(submit({ body: 'a: [' })).rejects.toMatchObject({ code: 'malformed_yaml' });
     await expect(submit({ body: 'a: b' })).rejects.toMatchObject({ code: 'invalid_document' });
     await expect(submit({ contentType: 'text/plain' })).rejects.toMatchObject({ code: 'unsupported_media_type' });
-    validate.mockReturnValue([{ path: ['config', 'command'], message: 'is missing' }]);
+    validate.mockReturnValue([{ path: ['command'], message: 'is missing' }]);
     await expect(submit()).rejects.toMatchObject({
       code: 'invalid_document',
       errors: [{ path: 'workflow.steps[0].config.command', line: expect.any(Number) }],

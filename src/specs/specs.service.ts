@@ -8,7 +8,7 @@ import { InvalidTaskError } from '../queue/new-task.js';
 import { QueueDrainingError, QueueService } from '../queue/queue.service.js';
 import { resolveEnv } from '../workflows/reading/references.js';
 import { StepRegistry } from '../workflows/step-registry.js';
-import type { StepDefinition } from '../workflows/step-runner.js';
+import type { StepDefinition } from '../workflows/workflow.js';
 import type { WorkflowSpec } from '../workflows/workflow.js';
 import { readExecution, type Execution } from './execute-body.js';
 import { parseSubmission } from './score/parse-submission.js';

@@ -33,7 +33,8 @@ export class StepRegistry implements OnModuleInit {
   rules(maxSteps: number): StepRules {
     return {
       stepTypes: this.types,
-      validateStep: (type) => (step) => this.runners.get(type)!.validate(step),
+      validateConfig: (type, config) => this.runners.get(type)!.validate(config),
+      scriptsOf: (type) => this.runners.get(type)?.scripts ?? [],
       maxSteps,
     };
   }

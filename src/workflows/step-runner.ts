@@ -1,22 +1,14 @@
 import type { RunLease } from '../queue/task-handler.js';
+import type { StepDefinition } from './workflow.js';
 
-/** One step of a workflow, checked and typed. */
-export interface StepDefinition {
-  readonly name: string;
-  readonly type: string;
-  /** Environment of the step, beyond the few variables every step gets. */
-  readonly env: Readonly<Record<string, string>>;
-  /** Seconds the step may take; undefined for no limit of its own. */
-  readonly timeoutSeconds?: number;
-  /** What is particular to the step's type, already validated by its runner's `validate`. */
-  readonly config: Readonly<Record<string, unknown>>;
-}
+/** A step whose references are resolved: what a runner gets. In `env`, those of its scripts have variables of their own. */
+export type ResolvedStep = Pick<StepDefinition, 'name' | 'type' | 'env' | 'config' | 'timeoutSeconds'>;
 
 export interface StepContext {
   readonly taskId: string;
   /** The task's attempt, from 1. */
   readonly attempt: number;
-  /** The step's working directory, shared by the steps of one run. Absolute. */
+  /** The step's working directory, shared by the steps of one task. Absolute. */
   readonly workspace: string;
   /** A directory of the run beside the workspace, for scripts and output files of the runner. Absolute. */
   readonly runDir: string;
@@ -31,25 +23,34 @@ export type StepResult =
   | { readonly status: 'completed'; readonly exitCode?: number; readonly outputs: Record<string, string> }
   | {
       readonly status: 'failed';
-      readonly cause: 'step_failed' | 'timeout';
+      /** `rejected`: a verdict, of a policy or of a person. */
+      readonly cause: 'step_failed' | 'timeout' | 'rejected';
       readonly exitCode?: number;
       /** One sentence an operator can act on. */
       readonly errorMessage: string;
+      /** False where another try cannot help. */
+      readonly retryable?: boolean;
       readonly outputs: Record<string, string>;
     }
   /** The signal was aborted and everything the step had started has ended. */
   | { readonly status: 'aborted' };
 
-/** A problem in a step's fields; `path` is relative to the step, e.g. `['config', 'command']`. */
+/** A problem in a step's config; `path` is relative to it, e.g. `['headers', 'X-Key']`. */
 export interface StepProblem {
   readonly path: readonly (string | number)[];
   readonly message: string;
   readonly hint?: string;
 }
 
+export type StepConfig = Readonly<Record<string, unknown>>;
+
 /** One step type. Implementations carry `@StepType('name')` and are found through it at boot. */
 export interface StepRunner {
-  /** All problems in the raw step (a plain object from the document); empty when it can run. */
-  validate(step: Readonly<Record<string, unknown>>): StepProblem[];
-  run(step: StepDefinition, context: StepContext): Promise<StepResult>;
+  /** All problems of a config; empty when a step can run with it. */
+  validate(config: StepConfig): StepProblem[];
+  /** The names of the fields of a config that hold bash scripts. */
+  readonly scripts?: readonly string[];
+  /** The programs that a step with this config needs on the worker. */
+  programs?(config: StepConfig): readonly string[];
+  run(step: ResolvedStep, context: StepContext): Promise<StepResult>;
 }

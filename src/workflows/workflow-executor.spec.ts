@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { Test } from '@nestjs/testing';
 import { aRun } from '../../test/support/journal-double.js';
 import { StepRegistry } from './step-registry.js';
-import type { StepContext, StepDefinition, StepResult } from './step-runner.js';
+import type { ResolvedStep, StepContext, StepResult } from './step-runner.js';
+import type { StepDefinition } from './workflow.js';
 import { LOG_LIMIT_BYTES, WorkflowExecutor } from './workflow-executor.js';
 import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
 
@@ -19,7 +20,7 @@ describe('WorkflowExecutor', () => {
   });
   afterEach(() => rm(root, { recursive: true, force: true }));
 
-  async function setup(run: (step: StepDefinition, context: StepContext) => Promise<StepResult>) {
+  async function setup(run: (step: ResolvedStep, context: StepContext) => Promise<StepResult>) {
     const runner = { validate: () => [], run: jest.fn(run) };
     const module = await Test.createTestingModule({
       providers: [

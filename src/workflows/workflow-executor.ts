@@ -2,9 +2,9 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { LeaseLostError, TaskHandler, type TaskOutcome, type TaskRun } from '../queue/task-handler.js';
 import { LogWriter } from './log-writer.js';
 import { StepRegistry } from './step-registry.js';
-import type { StepDefinition, StepResult } from './step-runner.js';
+import type { StepResult } from './step-runner.js';
 import { scoreFiles } from './score-files.js';
-import { scoreOf, workflowOf } from './workflow.js';
+import { scoreOf, workflowOf, type StepDefinition } from './workflow.js';
 import { Workspaces, type Workspace } from './workspaces.js';
 
 export const LOG_LIMIT_BYTES = Symbol('LOG_LIMIT_BYTES');

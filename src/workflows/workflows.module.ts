@@ -5,6 +5,7 @@ import { Settings } from '../config/settings.js';
 import { STEP_OPTIONS, type StepOptions } from './step-options.js';
 import { StepRegistry } from './step-registry.js';
 import { BashStep } from './steps/bash.step.js';
+import { ScriptRunner } from './steps/script-runner.js';
 import { LOG_LIMIT_BYTES, WorkflowExecutor } from './workflow-executor.js';
 import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
 
@@ -26,6 +27,7 @@ import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
     StepRegistry,
     Workspaces,
     WorkflowExecutor,
+    ScriptRunner,
     BashStep,
   ],
   exports: [WorkflowExecutor, StepRegistry],

@@ -3,7 +3,7 @@ import { Problem } from '../../common/problem/problem.js';
 import { parseSubmission, type Submission } from './parse-submission.js';
 import type { StepRules } from '../../workflows/reading/read-workflow.js';
 
-const RULES: StepRules = { stepTypes: ['bash', 'noop'], validateStep: () => () => [], maxSteps: 1000 };
+const RULES: StepRules = { stepTypes: ['bash', 'noop'], validateConfig: () => [], scriptsOf: () => [], maxSteps: 1000 };
 
 const DOCUMENT = `apiVersion: score.dev/v1b1
 metadata:

@@ -1,6 +1,6 @@
 import { documentKindOf } from '../../common/yaml/media-type.js';
 import { parseDocument } from '../../common/yaml/parse-document.js';
-import type { StepDefinition } from '../../workflows/step-runner.js';
+import type { StepDefinition } from '../../workflows/workflow.js';
 import { type DocumentIssue, invalidDocument } from '../../common/yaml/document-issue.js';
 import { describeValue } from '../../common/yaml/plain-words.js';
 import { type ScoreDocument, validateScore } from './validate-score.js';

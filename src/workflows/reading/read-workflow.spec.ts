@@ -1,20 +1,21 @@
 import { Problem } from '../../common/problem/problem.js';
 import { parseDocument } from '../../common/yaml/parse-document.js';
-import type { StepDefinition, StepRunner } from '../step-runner.js';
+import type { StepRunner } from '../step-runner.js';
+import type { StepDefinition } from '../workflow.js';
 import { type DocumentIssue, toItem } from '../../common/yaml/document-issue.js';
 import { readWorkflow, type StepRules } from './read-workflow.js';
 
 /** Stands in for a runner: bash wants `config.command`, and says so. */
-const validate: StepRunner['validate'] = (step) => {
-  const config = step.config as { command?: unknown } | undefined;
-  return typeof config?.command === 'string'
+const validate: StepRunner['validate'] = (config) => {
+  return typeof config.command === 'string'
     ? []
-    : [{ path: ['config', 'command'], message: "'command' is missing", hint: 'Add it.' }];
+    : [{ path: ['command'], message: "'command' is missing", hint: 'Add it.' }];
 };
 
 const RULES: StepRules = {
   stepTypes: ['bash', 'noop'],
-  validateStep: (type) => (type === 'bash' ? validate : () => []),
+  validateConfig: (type, config) => (type === 'bash' ? validate(config) : []),
+  scriptsOf: () => [],
   maxSteps: 1000,
 };
 
@@ -247,15 +248,15 @@ test('more steps than the service accepts are a 413, not a thousand errors', () 
   throw new Error('was accepted');
 });
 
-test('a runner is asked about its own type only, with the step as it was written', () => {
+test('a runner is asked about its own type only, with the config as it was written', () => {
   const asked: unknown[] = [];
   const rules: StepRules = {
     ...RULES,
-    validateStep: (type) => (raw) => {
-      asked.push([type, raw]);
+    validateConfig: (type, config) => {
+      asked.push([type, config]);
       return [];
     },
   };
   read('workflow: {steps: [{name: a, type: nothing}, {name: b, type: noop, config: {x: 1}}]}', rules);
-  expect(asked).toEqual([['noop', { name: 'b', type: 'noop', config: { x: 1 } }]]);
+  expect(asked).toEqual([['noop', { x: 1 }]]);
 });

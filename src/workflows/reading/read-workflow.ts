@@ -3,7 +3,8 @@ import { Problem } from '../../common/problem/problem.js';
 import { type DocumentPath, formatPath, shorten } from '../../common/yaml/document-path.js';
 import { isMapping } from '../../common/yaml/is-mapping.js';
 import type { ParsedDocument } from '../../common/yaml/parsed-document.js';
-import type { StepDefinition, StepRunner } from '../step-runner.js';
+import type { StepConfig, StepProblem } from '../step-runner.js';
+import type { StepDefinition } from '../workflow.js';
 import { type DocumentIssue, toItem } from '../../common/yaml/document-issue.js';
 import { describeValue, typeHint } from '../../common/yaml/plain-words.js';
 import { StepFields } from './step-fields.js';
@@ -11,8 +12,10 @@ import { StepFields } from './step-fields.js';
 export interface StepRules {
   /** The step types that exist. */
   readonly stepTypes: readonly string[];
-  /** The check of what is particular to a type. Asked for known types only. */
-  readonly validateStep: (type: string) => StepRunner['validate'];
+  /** All that is wrong with the config of a step of a known type; paths are relative to the config. */
+  readonly validateConfig: (type: string, config: StepConfig) => StepProblem[];
+  /** The fields of a type's config that hold bash scripts. */
+  readonly scriptsOf: (type: string) => readonly string[];
   readonly maxSteps: number;
 }
 
@@ -117,7 +120,7 @@ function readStep(
     found.push(issue([...path, 'name'], message, `The other one is ${formatPath(first)}: rename one of them.`));
   }
   names.set(definition.name, first ?? path);
-  if (definition.type !== '') found.push(...ofType(raw, definition.type, path, rules, found));
+  if (definition.type !== '') found.push(...ofType(definition, path, rules, found));
   issues.push(...found);
   return definition;
 }
@@ -134,15 +137,14 @@ function readFields(fields: StepFields, rules: StepRules): StepDefinition {
 
 /** What the step's own type finds, unless the general check found something at the same place. */
 function ofType(
-  raw: Readonly<Record<string, unknown>>,
-  type: string,
+  { type, config }: StepDefinition,
   path: DocumentPath,
   rules: StepRules,
   found: readonly DocumentIssue[],
 ): DocumentIssue[] {
   return rules
-    .validateStep(type)(raw)
-    .map((problem) => issue([...path, ...problem.path], problem.message, problem.hint))
+    .validateConfig(type, config)
+    .map((problem) => issue([...path, 'config', ...problem.path], problem.message, problem.hint))
     .filter((other) => !found.some((known) => isWithin(other.path, known.path)));
 }
 

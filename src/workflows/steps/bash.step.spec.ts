@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Test } from '@nestjs/testing';
 import { until } from '../../../test/support/processes.js';
-import type { StepContext, StepDefinition, StepResult } from '../step-runner.js';
+import type { ResolvedStep, StepConfig, StepContext, StepResult } from '../step-runner.js';
 import { STEP_OPTIONS } from '../step-options.js';
 import { StepType } from '../step-type.decorator.js';
 import { BashStep } from './bash.step.js';
+import { ScriptRunner } from './script-runner.js';
 
 describe('BashStep', () => {
   let root: string;
@@ -14,7 +15,7 @@ describe('BashStep', () => {
 
   beforeAll(async () => {
     const module = await Test.createTestingModule({
-      providers: [BashStep, { provide: STEP_OPTIONS, useValue: { killGraceSeconds: 0.2 } }],
+      providers: [BashStep, ScriptRunner, { provide: STEP_OPTIONS, useValue: { killGraceSeconds: 0.2 } }],
     }).compile();
     step = module.get(BashStep);
   });
@@ -32,35 +33,31 @@ describe('BashStep', () => {
 
   describe('validate', () => {
     it.each([{ command: 'true' }, { script: 'true\nfalse\n' }])('takes %j', (config) => {
-      expect(step.validate({ name: 'a', type: 'bash', config })).toEqual([]);
+      expect(step.validate(config)).toEqual([]);
     });
 
-    it.each<[unknown, (string | number)[], string, string | undefined]>([
-      [undefined, ['config'], 'is required', 'command'],
-      [null, ['config'], 'must be a mapping', 'command'],
-      ['echo', ['config'], 'must be a mapping', 'command'],
-      [['echo'], ['config'], 'must be a mapping', 'command'],
-      [{}, ['config', 'command'], 'is required', undefined],
-      [{ command: 3 }, ['config', 'command'], 'must be text', undefined],
-      [{ command: null }, ['config', 'command'], 'must be text', undefined],
-      [{ script: ['a'] }, ['config', 'script'], 'must be text', undefined],
-      [{ command: ' \n' }, ['config', 'command'], 'must not be empty', undefined],
-      [{ command: 'a\0b' }, ['config', 'command'], 'must not contain a NUL character', undefined],
-      [{ command: 'a', script: 'a' }, ['config', 'script'], 'is another name for "command"', 'remove one of them'],
-      [{ command: 'a', comand: 'a' }, ['config', 'comand'], 'is not a known field', 'did you mean "command"?'],
-      [{ command: 'a', retries: 1 }, ['config', 'retries'], 'is not a known field', 'one field, "command"'],
+    it.each<[StepConfig, (string | number)[], string, string | undefined]>([
+      [{}, ['command'], 'is required', undefined],
+      [{ command: 3 }, ['command'], 'must be text', undefined],
+      [{ command: null }, ['command'], 'must be text', undefined],
+      [{ script: ['a'] }, ['script'], 'must be text', undefined],
+      [{ command: ' \n' }, ['command'], 'must not be empty', undefined],
+      [{ command: 'a\0b' }, ['command'], 'must not contain a NUL character', undefined],
+      [{ command: 'a', script: 'a' }, ['script'], 'is another name for "command"', 'remove one of them'],
+      [{ command: 'a', comand: 'a' }, ['comand'], 'is not a known field', 'did you mean "command"?'],
+      [{ command: 'a', retries: 1 }, ['retries'], 'is not a known field', 'one field, "command"'],
     ])('of config %j', (config, path, message, hint) => {
-      const problems = step.validate({ name: 'a', type: 'bash', ...(config === undefined ? {} : { config }) });
+      const problems = step.validate(config);
       expect(problems).toHaveLength(1);
       expect(problems[0]).toMatchObject({ path, message });
       if (hint) expect(problems[0]?.hint).toContain(hint);
     });
 
     it('finds all problems', () => {
-      expect(step.validate({ config: { comand: 'true', script: 1, command: '' } })).toHaveLength(4);
-      expect(step.validate({ config: { Command: 'true' } })).toMatchObject([
-        { path: ['config', 'Command'], hint: 'did you mean "command"?' },
-        { path: ['config', 'command'], message: 'is required' },
+      expect(step.validate({ comand: 'true', script: 1, command: '' })).toHaveLength(4);
+      expect(step.validate({ Command: 'true' })).toMatchObject([
+        { path: ['Command'], hint: 'did you mean "command"?' },
+        { path: ['command'], message: 'is required' },
       ]);
     });
   });
@@ -73,7 +70,7 @@ describe('BashStep', () => {
 
   async function run(
     command: string,
-    more: Partial<StepDefinition> = {},
+    more: Partial<ResolvedStep> = {},
     context: Partial<StepContext> = {},
   ): Promise<Outcome> {
     const output = { stdout: '', stderr: '' };

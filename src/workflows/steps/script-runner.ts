@@ -1,0 +1,106 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Inject, Injectable } from '@nestjs/common';
+import { RUN_MARKER, runWatched, signalName, type WatchedEnd } from '../process/watched-process.js';
+import { STEP_OPTIONS, type StepOptions } from '../step-options.js';
+import type { ResolvedStep, StepContext, StepResult } from '../step-runner.js';
+import { readStepOutput } from './step-output.js';
+
+/** All a step gets to see of the service's environment. */
+const INHERITED = ['PATH', 'LANG', 'LC_ALL', 'LC_CTYPE', 'TZ'];
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Runs a step's work as a bash script under a watcher, with the step's environment, outputs and time limit. */
+@Injectable()
+export class ScriptRunner {
+  constructor(@Inject(STEP_OPTIONS) private readonly options: StepOptions) {}
+
+  /** `env` is added to the step's own environment. Never rejects. */
+  async run(
+    script: string,
+    step: ResolvedStep,
+    context: StepContext,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<StepResult> {
+    // Not from the step's name, which may hold anything.
+    const id = randomUUID();
+    const file = join(context.runDir, `${id}.sh`);
+    const output = join(context.runDir, `${id}.output`);
+    const temporary = join(context.runDir, 'tmp');
+    try {
+      await mkdir(temporary, { mode: 0o700 }).catch(ignoreExisting);
+      await writeFile(file, script, { mode: 0o600, flag: 'wx' });
+      await writeFile(output, '', { mode: 0o600, flag: 'wx' });
+      const end = await runWatched({
+        script: file,
+        cwd: context.workspace,
+        env: environment({ ...step.env, ...env }, context, { output, temporary }),
+        lease: context.lease,
+        killGraceSeconds: this.options.killGraceSeconds,
+        ...(step.timeoutSeconds === undefined ? {} : { timeoutMs: step.timeoutSeconds * 1000 }),
+        signal: context.signal,
+        onOutput: (stream, chunk) => context.write(stream, chunk),
+      });
+      return await this.result(step, end, output);
+    } catch (error) {
+      if (context.signal.aborted) return { status: 'aborted' };
+      const errorMessage = `step '${step.name}' failed: ${(error as Error).message}`;
+      return { status: 'failed', cause: 'step_failed', errorMessage, outputs: {} };
+    } finally {
+      // Both may hold secrets; the run's directory stays until the run has ended.
+      await Promise.all([file, output].map((path) => rm(path, { force: true, recursive: true }).catch(() => {})));
+    }
+  }
+
+  private async result(step: ResolvedStep, end: WatchedEnd, output: string): Promise<StepResult> {
+    if (end.ended === 'aborted') return { status: 'aborted' };
+    const { outputs, problem } = await readStepOutput(output);
+    const exitCode = end.exitCode === null ? {} : { exitCode: end.exitCode };
+    if (end.ended === 'timeout') {
+      const errorMessage = `step '${step.name}' took longer than its timeout of ${step.timeoutSeconds} s and was ended`;
+      return { status: 'failed', cause: 'timeout', ...exitCode, errorMessage, outputs };
+    }
+    if (end.exitCode === 0 && problem === undefined) return { status: 'completed', exitCode: 0, outputs };
+    const errorMessage =
+      end.exitCode === 0
+        ? `step '${step.name}' ended well, but its outputs cannot be used: the file STEP_OUTPUT ${problem}`
+        : `step '${step.name}' ${describeEnd(end)}`;
+    return { status: 'failed', cause: 'step_failed', ...exitCode, errorMessage, outputs };
+  }
+}
+
+/** An earlier step of the run has made it. */
+function ignoreExisting(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EEXIST') throw error;
+}
+
+function environment(
+  own: Readonly<Record<string, string>>,
+  context: StepContext,
+  paths: { output: string; temporary: string },
+): Record<string, string> {
+  const inherited = INHERITED.flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  const env: Record<string, string> = {
+    PATH: DEFAULT_PATH,
+    ...Object.fromEntries(inherited),
+    HOME: context.workspace,
+    TMPDIR: paths.temporary,
+    ...own,
+    TASK_ID: context.taskId,
+    ATTEMPT: String(context.attempt),
+    STEP_OUTPUT: paths.output,
+  };
+  delete env[RUN_MARKER];
+  return env;
+}
+
+function describeEnd({ exitCode, signal }: WatchedEnd): string {
+  if (exitCode === null) return `was ended by signal ${signal}`;
+  // The shell's way to say that a command in the script was ended by a signal.
+  const ofCommand = exitCode > 128 ? signalName(exitCode - 128) : undefined;
+  return `ended with exit code ${exitCode}${ofCommand ? ` (128 + ${ofCommand})` : ''}`;
+}
