@@ -74,7 +74,12 @@ describe('WorkflowExecutor', () => {
       errorMessage: 'no',
       retryable: true,
     });
-    expect(journal.entries).toEqual(['begin build,deploy', 'start 0', 'finish 0 failed step_failed', 'skip rest']);
+    expect(journal.entries).toEqual([
+      'begin build,deploy',
+      'start 0',
+      'finish 0 failed step_failed',
+      'close step_failed',
+    ]);
   });
 
   it('counts a runner that throws, and a type without a runner, as failed steps', async () => {
@@ -86,8 +91,8 @@ describe('WorkflowExecutor', () => {
   });
 
   it.each([
-    ['cancelled', ['finish 0 cancelled cancelled', 'skip rest']],
-    ['timeout', ['finish 0 cancelled timeout', 'skip rest']],
+    ['cancelled', ['finish 0 cancelled cancelled', 'close cancelled']],
+    ['timeout', ['finish 0 cancelled timeout', 'close timeout']],
     ['shutdown', ['finish 0 cancelled shutdown']],
     ['lost', []],
   ])('aborted as %s, notes what will still be true', async (reason, noted) => {

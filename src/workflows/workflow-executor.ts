@@ -45,8 +45,8 @@ export class WorkflowExecutor extends TaskHandler {
           return await this.giveUp(run);
         } else {
           await journal.finishStep(position, result);
-          await journal.skipRest();
           const { cause, errorMessage } = result;
+          await journal.closeSteps(cause);
           return { status: 'failed', cause, errorMessage, retryable: true };
         }
       }
@@ -86,7 +86,7 @@ export class WorkflowExecutor extends TaskHandler {
 
   private async giveUp({ signal, journal }: TaskRun): Promise<TaskOutcome> {
     // A run that is handed back begins its steps anew; for one that ends here the rest will never run.
-    if (signal.reason === 'cancelled' || signal.reason === 'timeout') await journal.skipRest();
+    if (signal.reason === 'cancelled' || signal.reason === 'timeout') await journal.closeSteps(String(signal.reason));
     return { status: 'aborted' };
   }
 
