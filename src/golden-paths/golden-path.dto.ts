@@ -46,7 +46,7 @@ export function toSummary(path: GoldenPath): GoldenPathSummary {
 }
 
 export function toGoldenPathView(path: GoldenPath): GoldenPathView {
-  return { name: path.name, ...toSummary(path), steps: path.steps.map(({ name, type }) => ({ name, type })) };
+  return { name: path.name, ...toSummary(path), steps: path.workflow.steps.map(({ name, type }) => ({ name, type })) };
 }
 
 function toParameterView({ allowedValues, ...definition }: ParameterDefinition): ParameterView {

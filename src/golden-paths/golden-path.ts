@@ -1,4 +1,4 @@
-import type { StepDefinition } from '../workflows/workflow.js';
+import type { Workflow } from '../workflows/workflow.js';
 import type { ParameterDefinitions } from './parameters.js';
 
 /** One entry of the catalogue, with its workflow. */
@@ -9,7 +9,7 @@ export interface GoldenPath {
   readonly tags: readonly string[];
   readonly estimatedDuration?: string;
   readonly parameters: ParameterDefinitions;
-  readonly steps: readonly StepDefinition[];
+  readonly workflow: Workflow;
 }
 
 export type Catalogue = ReadonlyMap<string, GoldenPath>;

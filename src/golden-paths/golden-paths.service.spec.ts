@@ -59,16 +59,16 @@ describe('GoldenPathsService', () => {
   it('fills parameters and document into the steps', async () => {
     const { service } = await setup();
     const path = service.get('deploy-app');
-    const { steps, parameters, problems } = service.prepare(path, { replicas: '3' }, DOCUMENT, 'param.');
+    const { workflow, parameters, problems } = service.prepare(path, { replicas: '3' }, DOCUMENT, 'param.');
     expect(problems).toEqual([]);
     expect(parameters).toEqual({ sync_policy: 'auto', namespace_prefix: '', replicas: '3' });
-    expect(steps.find(({ name }) => name === 'render-manifests')?.env).toEqual({
+    expect(workflow.steps.find(({ name }) => name === 'render-manifests')?.env).toEqual({
       APP: 'shop',
       PREFIX: '',
       REPLICAS: '3',
     });
     // The catalogue's own steps stay as they are.
-    expect(path.steps[0]?.env).toEqual({ APP: '${metadata.name}' });
+    expect(path.workflow.steps[0]?.env).toEqual({ APP: '${metadata.name}' });
   });
 
   it('tells wrong parameters and what the document lacks, each once', async () => {
@@ -76,9 +76,17 @@ describe('GoldenPathsService', () => {
     const path = service.get('deploy-app');
     const asking = {
       ...path,
-      steps: path.steps.map((step) => ({ ...step, env: { TYPE: '${environment.type}', ALSO: '${environment.type}' } })),
+      workflow: {
+        steps: path.workflow.steps.map((step) => ({
+          ...step,
+          env: { TYPE: '${environment.type}', ALSO: '${environment.type}' },
+        })),
+      },
     };
     const { problems } = service.prepare(asking, { replicas: 'many' }, DOCUMENT, 'param.');
-    expect(problems.map(({ path: at }) => at)).toEqual(['param.replicas', ...path.steps.map(() => 'environment.type')]);
+    expect(problems.map(({ path: at }) => at)).toEqual([
+      'param.replicas',
+      ...path.workflow.steps.map(() => 'environment.type'),
+    ]);
   });
 });

@@ -4,7 +4,7 @@ import { Problem, type ProblemItem } from '../common/problem/problem.js';
 import { Settings } from '../config/settings.js';
 import { resolveEnv } from '../workflows/reading/references.js';
 import { StepRegistry } from '../workflows/step-registry.js';
-import type { StepDefinition } from '../workflows/workflow.js';
+import type { Workflow } from '../workflows/workflow.js';
 import { type Catalogue, CatalogueError, type GoldenPath } from './golden-path.js';
 import { loadCatalogue } from './load-catalogue.js';
 import { checkParameters } from './parameters.js';
@@ -60,12 +60,12 @@ export class GoldenPathsService implements OnModuleInit {
     given: Readonly<Record<string, unknown>>,
     document: DocumentScope,
     prefix: string,
-  ): { steps: StepDefinition[]; parameters: Record<string, string>; problems: ProblemItem[] } {
+  ): { workflow: Workflow; parameters: Record<string, string>; problems: ProblemItem[] } {
     const { values, problems } = checkParameters(path.parameters, given, prefix);
     // A parameter without a value is empty in a script, not an error.
     const empty = Object.fromEntries(Object.keys(path.parameters).map((name) => [name, '']));
     const scope = { ...document, parameters: { ...empty, ...values } };
-    const steps = path.steps.map((step) => {
+    const steps = path.workflow.steps.map((step) => {
       const { env, missing } = resolveEnv(step.env, scope);
       for (const { reference } of missing) {
         const message = `step '${step.name}' needs \${${reference}}, which the document does not have`;
@@ -73,6 +73,6 @@ export class GoldenPathsService implements OnModuleInit {
       }
       return { ...step, env };
     });
-    return { steps, parameters: values, problems };
+    return { workflow: { ...path.workflow, steps }, parameters: values, problems };
   }
 }

@@ -59,7 +59,7 @@ describe('the catalogue', () => {
         estimatedDuration: '1-2 minutes',
         tags: ['a', 'b'],
         parameters: { replicas: { type: 'int', required: false, default: '1', min: '1', max: '10' } },
-        steps: [expect.objectContaining({ name: 'one', type: 'bash' })],
+        workflow: { steps: [expect.objectContaining({ name: 'one', type: 'bash' })] },
       },
     ]);
   });

@@ -7,9 +7,9 @@ import { isMapping } from '../common/yaml/is-mapping.js';
 import { parseDocument } from '../common/yaml/parse-document.js';
 import type { ParsedDocument } from '../common/yaml/parsed-document.js';
 import { describeValue } from '../common/yaml/plain-words.js';
-import { readSteps, type StepRules } from '../workflows/reading/read-workflow.js';
+import { readWorkflow, type StepRules } from '../workflows/reading/read-workflow.js';
 import { referencesIn, SCOPES } from '../workflows/reading/references.js';
-import type { StepDefinition } from '../workflows/workflow.js';
+import type { Workflow } from '../workflows/workflow.js';
 import { type Catalogue, CatalogueError, type GoldenPath } from './golden-path.js';
 import type { ParameterDefinitions } from './parameters.js';
 import { readParameters } from './read-parameters.js';
@@ -82,8 +82,8 @@ async function readEntry(
     issues.push({ path: [...path, 'workflow'], message: "'workflow' must name a file beside the catalogue", hint });
   }
   faults.push(...issues.map((issue) => line(file, toItem(document, issue))));
-  const steps = target && (await readWorkflowFile(target, name, parameters, rules, faults));
-  if (!steps) return undefined;
+  const workflow = target && (await readWorkflowFile(target, name, parameters, rules, faults));
+  if (!workflow) return undefined;
   return {
     name,
     description: String((entry.description as string | undefined) ?? ''),
@@ -91,7 +91,7 @@ async function readEntry(
     ...(typeof entry.estimated_duration === 'string' ? { estimatedDuration: entry.estimated_duration } : {}),
     tags: tags as string[],
     parameters,
-    steps,
+    workflow,
   };
 }
 
@@ -109,7 +109,7 @@ async function readWorkflowFile(
   parameters: ParameterDefinitions,
   rules: StepRules,
   faults: string[],
-): Promise<readonly StepDefinition[] | undefined> {
+): Promise<Workflow | undefined> {
   const document = await parseFile(file, faults, `Correct 'workflow' of golden path '${goldenPath}'.`);
   if (!document) return undefined;
   const issues: DocumentIssue[] = [];
@@ -118,9 +118,9 @@ async function readWorkflowFile(
     const hint = 'A workflow file begins with "kind: Workflow" and has its steps below "spec:".';
     issues.push({ path: ['kind'], message: `'kind' must be Workflow, but is ${describeValue(kind)}`, hint });
   }
-  const raw = isMapping(spec) ? spec.steps : undefined;
-  const steps = readSteps(document, raw, ['spec', 'steps'], rules, issues) ?? [];
-  steps.forEach((step, index) => {
+  const source = { entries: isMapping(spec) ? spec : {}, placeOf: () => ['spec'] };
+  const workflow = readWorkflow(document, source, rules, issues)?.workflow;
+  workflow?.steps.forEach((step, index) => {
     for (const [variable, text] of Object.entries(step.env)) {
       const path = ['spec', 'steps', index, 'env', variable];
       for (const reference of referencesIn(text)) {
@@ -130,7 +130,7 @@ async function readWorkflowFile(
     }
   });
   faults.push(...issues.map((issue) => line(file, toItem(document, issue))));
-  return steps;
+  return workflow;
 }
 
 function faultOfReference(

@@ -23,9 +23,14 @@ const APP_NAME = /^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$/;
  * The body of an execution: a Score document, or JSON `{app_name, parameters, labels, spec}` where `spec` is a Score
  * document and may be left out, for paths that need none.
  */
-export function readExecution(body: Buffer, contentType: string | undefined, rules: StepRules): Execution {
+export function readExecution(
+  body: Buffer,
+  contentType: string | undefined,
+  rules: StepRules,
+  goldenPath: string,
+): Execution {
   const request = requestOf(body, contentType);
-  if (!request) return { ...parseSubmission(body, contentType, rules), parameters: {}, labels: {} };
+  if (!request) return { ...parseSubmission(body, contentType, rules, goldenPath), parameters: {}, labels: {} };
   const { document, fields } = request;
   const errors: ProblemItem[] = [];
   const issue = (issue: DocumentIssue) => errors.push(toItem(document, issue));
@@ -53,7 +58,7 @@ export function readExecution(body: Buffer, contentType: string | undefined, rul
         errors,
       )
     : {};
-  const submission = spec === undefined ? withoutDocument(appName) : readSpec(spec, rules, errors);
+  const submission = spec === undefined ? withoutDocument(appName) : readSpec(spec, rules, goldenPath, errors);
   if (errors.length > 0) {
     throw new Problem('invalid_document', `${errors[0]!.path}: ${errors[0]!.message}`, { errors });
   }
@@ -79,13 +84,13 @@ function requestOf(
 function withoutDocument(appName: unknown): Submission {
   const name = String(appName);
   const score = { apiVersion: 'score.dev/v1b1', metadata: { name }, containers: {} };
-  return { appName: name, score, environment: {}, steps: undefined };
+  return { appName: name, score, environment: {}, workflow: undefined };
 }
 
 /** Its errors are told by path only: the document stands inside another one. */
-function readSpec(spec: unknown, rules: StepRules, errors: ProblemItem[]): Submission {
+function readSpec(spec: unknown, rules: StepRules, goldenPath: string, errors: ProblemItem[]): Submission {
   try {
-    return parseSubmission(JSON.stringify(spec), 'application/json', rules);
+    return parseSubmission(JSON.stringify(spec), 'application/json', rules, goldenPath);
   } catch (error) {
     if (!(error instanceof Problem) || error.errors.length === 0) throw error;
     for (const { path, message, hint } of error.errors) {

@@ -22,7 +22,11 @@ async function setup() {
   const rules: StepRules = { stepTypes: ['bash'], validateConfig: validate, scriptsOf: () => [], maxSteps: 10 };
   const goldenPaths = {
     get: (name: string) => ({ name }),
-    prepare: jest.fn((): Prepared => ({ steps: [OWN_STEP], parameters: { replicas: '2' }, problems: [] })),
+    prepare: jest.fn((): Prepared => ({
+      workflow: { steps: [OWN_STEP] },
+      parameters: { replicas: '2' },
+      problems: [],
+    })),
   };
   const module = await Test.createTestingModule({
     providers: [
@@ -102,6 +106,17 @@ describe('SpecsService', () => {
     });
   });
 
+  it('takes timeout and attempts from the workflow where the address has none', async () => {
+    const { submit, queue } = await setup();
+    const body = EXAMPLE_SUBMISSION.replace('workflow:\n', 'workflow:\n  timeout: 30m\n  retry: 5\n');
+    await submit({ body });
+    await submit({ body, query: { timeout: 60, max_attempts: 1 } });
+    expect(queue.enqueue.mock.calls.map(([task]) => [task.timeoutSeconds, task.maxAttempts])).toEqual([
+      [1800, 5],
+      [60, 1],
+    ]);
+  });
+
   it('stores nothing where the document is wrong', async () => {
     const { submit, queue, validate } = await setup();
     await expect(submit({ body: 'a: [' })).rejects.toMatchObject({ code: 'malformed_yaml' });
@@ -143,7 +158,7 @@ describe('SpecsService', () => {
   it('tells the problems of parameters', async () => {
     const { submit, queue, goldenPaths } = await setup();
     const problem = { path: 'param.replicas', message: 'must be a whole number' };
-    goldenPaths.prepare.mockReturnValue({ steps: [], parameters: {}, problems: [problem] });
+    goldenPaths.prepare.mockReturnValue({ workflow: { steps: [] }, parameters: {}, problems: [problem] });
     await expect(submit()).rejects.toMatchObject({ code: 'invalid_parameter', errors: [problem] });
     expect(queue.enqueue).not.toHaveBeenCalled();
   });

@@ -8,8 +8,7 @@ import { InvalidTaskError } from '../queue/new-task.js';
 import { QueueDrainingError, QueueService } from '../queue/queue.service.js';
 import { resolveEnv } from '../workflows/reading/references.js';
 import { StepRegistry } from '../workflows/step-registry.js';
-import type { StepDefinition } from '../workflows/workflow.js';
-import type { WorkflowSpec } from '../workflows/workflow.js';
+import type { Workflow, WorkflowSpec } from '../workflows/workflow.js';
 import { readExecution, type Execution } from './execute-body.js';
 import { parseSubmission } from './score/parse-submission.js';
 import { PARAMETER, type SubmissionQuery } from './submission-query.js';
@@ -25,7 +24,7 @@ export interface SubmissionRequest {
 }
 
 interface Plan {
-  readonly steps: StepDefinition[];
+  readonly workflow: Workflow;
   readonly parameters: Record<string, string>;
 }
 
@@ -42,7 +41,7 @@ export class SpecsService {
   /** Answers when the task is committed; throws a Problem, and stores nothing, where anything is wrong. */
   async submit(request: SubmissionRequest): Promise<SubmissionAccepted> {
     const path = this.goldenPaths.get(request.query.golden_path ?? this.settings.DEFAULT_GOLDEN_PATH);
-    const submission = parseSubmission(request.body ?? Buffer.alloc(0), request.contentType, this.rules());
+    const submission = parseSubmission(request.body ?? Buffer.alloc(0), request.contentType, this.rules(), path.name);
     return this.accept(request, path, { ...submission, parameters: {}, labels: {} });
   }
 
@@ -57,7 +56,7 @@ export class SpecsService {
     return this.accept(
       request,
       path,
-      readExecution(request.body ?? Buffer.alloc(0), request.contentType, this.rules()),
+      readExecution(request.body ?? Buffer.alloc(0), request.contentType, this.rules(), path.name),
     );
   }
 
@@ -99,11 +98,11 @@ export class SpecsService {
         path: PARAMETER + name,
         message: `parameter '${name}' is given in the address and in the body`,
       })),
-      ...(execution.steps
+      ...(execution.workflow
         ? prepared.problems.filter((problem) => problem.path?.startsWith(prefix))
         : prepared.problems),
     ];
-    const steps = execution.steps?.map((step, index) => {
+    const steps = execution.workflow?.steps.map((step, index) => {
       const { env, missing } = resolveEnv(step.env, { ...document, parameters: prepared.parameters });
       for (const { variable, reference } of missing) {
         const at = `workflow.steps[${index}].env.${variable}`;
@@ -117,7 +116,8 @@ export class SpecsService {
       const detail = problems.length === 1 ? problems[0]!.message : `${problems.length} errors: see errors[]`;
       throw new Problem('invalid_parameter', detail, { errors: problems });
     }
-    return { steps: steps ?? prepared.steps, parameters: prepared.parameters };
+    const workflow = execution.workflow && { ...execution.workflow, steps: steps! };
+    return { workflow: workflow ?? prepared.workflow, parameters: prepared.parameters };
   }
 
   private async enqueue(
@@ -125,9 +125,9 @@ export class SpecsService {
     goldenPath: string,
     workflowName: string,
     { appName, score, environment, labels }: Execution,
-    { steps, parameters }: Plan,
+    { workflow, parameters }: Plan,
   ): Promise<string> {
-    const workflowSpec: WorkflowSpec = { workflow: { steps }, score: { ...score }, environment, parameters };
+    const workflowSpec: WorkflowSpec = { workflow, score: { ...score }, environment, parameters };
     try {
       const { taskId } = await this.queue.enqueue({
         appName,
@@ -138,8 +138,8 @@ export class SpecsService {
         startWithinSeconds: query.start_within,
         runAt: query.run_at === undefined ? undefined : new Date(query.run_at),
         delaySeconds: query.delay,
-        maxAttempts: query.max_attempts,
-        timeoutSeconds: query.timeout,
+        maxAttempts: query.max_attempts ?? workflow.retry?.maxAttempts,
+        timeoutSeconds: query.timeout ?? workflow.timeoutSeconds,
         goldenPath,
         requestId,
       });

@@ -33,7 +33,7 @@ workflow:
 `;
 
 function submit(body: string | Buffer, type: string | undefined = 'application/yaml'): Submission {
-  return parseSubmission(body, type, RULES);
+  return parseSubmission(body, type, RULES, 'deploy-app');
 }
 
 function refusal(body: string | Buffer, type?: string): Problem {
@@ -57,7 +57,7 @@ test('a document with everything in it', () => {
       resources: { db: { type: 'postgres' } },
     },
     environment: { type: 'ephemeral' },
-    steps: [{ name: 'hello', type: 'bash', env: {}, config: { command: 'echo hello' } }],
+    workflow: { steps: [{ name: 'hello', type: 'bash', env: {}, config: { command: 'echo hello' } }] },
   });
 });
 
@@ -67,7 +67,7 @@ test('the same in JSON', () => {
     appName: 'my-app',
     score,
     environment: {},
-    steps: undefined,
+    workflow: undefined,
   });
 });
 
