@@ -1,12 +1,12 @@
 import { Problem } from '../../common/problem/problem.js';
 import { parseDocument } from '../../common/yaml/parse-document.js';
-import type { StepRunner } from '../step-runner.js';
+import type { StepConfig, StepProblem } from '../step-runner.js';
 import type { StepDefinition } from '../workflow.js';
 import { type DocumentIssue, toItem } from '../../common/yaml/document-issue.js';
 import { readWorkflow, type StepRules } from './read-workflow.js';
 
 /** Stands in for a runner: bash wants `config.command`, and says so. */
-const validate: StepRunner['validate'] = (config) => {
+const validate = (config: StepConfig): StepProblem[] => {
   return typeof config.command === 'string'
     ? []
     : [{ path: ['command'], message: "'command' is missing", hint: 'Add it.' }];
