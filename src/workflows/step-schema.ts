@@ -51,7 +51,7 @@ export class CompiledSchema {
   }
 
   private readonly wording: Wording = {
-    ruleOf: ruleOf,
+    ruleOf,
     missingHint: (path, property) => {
       const example = this.exampleOf(path.length === 0 ? property : undefined);
       return example === undefined ? undefined : `Add "${property}: ${example}".`;
@@ -80,7 +80,9 @@ function isOpen({ keyword, data, params, propertyName }: ErrorObject): boolean {
 
 function compiler(coerceTypes: boolean): Ajv2020 {
   const ajv = new Ajv2020({ ...OPTIONS, coerceTypes });
-  for (const [name, { test }] of Object.entries(STEP_FORMATS)) ajv.addFormat(name, { type: 'string', validate: test });
+  for (const [name, format] of Object.entries(STEP_FORMATS)) {
+    ajv.addFormat(name, { type: 'string', validate: (text: string) => format.test(text) });
+  }
   return ajv;
 }
 
