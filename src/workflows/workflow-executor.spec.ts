@@ -21,7 +21,7 @@ describe('WorkflowExecutor', () => {
   afterEach(() => rm(root, { recursive: true, force: true }));
 
   async function setup(run: (step: ResolvedStep, context: StepContext) => Promise<StepResult>) {
-    const runner = { validate: () => [], run: jest.fn(run) };
+    const runner = { description: '', schema: {}, run: jest.fn(run) };
     const module = await Test.createTestingModule({
       providers: [
         WorkflowExecutor,

@@ -1,6 +1,8 @@
 import { resolve, join } from 'node:path';
 import { Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
+import { parseNetworks } from '../common/net-addresses.js';
+import { SafeFetch } from '../common/safe-fetch.js';
 import { Settings } from '../config/settings.js';
 import { STEP_OPTIONS, type StepOptions } from './step-options.js';
 import { StepRegistry } from './step-registry.js';
@@ -23,6 +25,11 @@ import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
       provide: WORKSPACES_DIR,
       inject: [Settings],
       useFactory: (settings: Settings) => resolve(settings.WORKSPACES_DIR ?? join(settings.DATA_DIR, 'workspaces')),
+    },
+    {
+      provide: SafeFetch,
+      inject: [Settings],
+      useFactory: (settings: Settings) => new SafeFetch(parseNetworks(settings.OUTBOUND_ALLOWED_CIDRS)),
     },
     StepRegistry,
     Workspaces,

@@ -1,13 +1,13 @@
 import { Problem } from '../../common/problem/problem.js';
 import { parseDocument } from '../../common/yaml/parse-document.js';
-import type { StepRunner } from '../step-runner.js';
+import type { StepConfig, StepProblem } from '../step-runner.js';
 import type { Workflow } from '../workflow.js';
 import { type DocumentIssue, toItem } from '../../common/yaml/document-issue.js';
 import { readWorkflow, type StepRules } from './read-workflow.js';
 import { submittedWorkflow } from './submitted-workflow.js';
 
 /** Stands in for a runner: bash wants `config.command`, knows `config.shell` too, and nothing else. */
-const validate: StepRunner['validate'] = (config) => [
+const validate = (config: StepConfig): StepProblem[] => [
   ...Object.keys(config)
     .filter((key) => key !== 'command' && key !== 'shell')
     .map((key) => ({ path: [key], message: `'${key}' is unknown to bash`, hint: 'Remove it.' })),
