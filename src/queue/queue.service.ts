@@ -174,6 +174,11 @@ export class QueueService {
     return woken;
   }
 
+  /** Of these tasks those that nobody goes on with: they completed, ended more than so many seconds ago, or are gone. */
+  doneFor(taskIds: readonly string[], seconds: number): Promise<string[]> {
+    return this.store.doneFor(taskIds, seconds);
+  }
+
   /** Stops claiming, waits for running tasks, hands the rest back. Later calls wait for the first. */
   drain(): Promise<void> {
     return this.runtime.drain();

@@ -4,6 +4,7 @@ import {
   type LogChunk,
   type RunJournal,
   type SkippedStep,
+  type StepEnd,
   type StoredStep,
   type TaskRun,
 } from '../../src/queue/task-handler.js';
@@ -12,6 +13,8 @@ import {
 export class JournalDouble implements RunJournal {
   readonly entries: string[] = [];
   readonly log: LogChunk[] = [];
+  /** What `finishStep` was told. */
+  readonly ends: StepEnd[] = [];
   lost = false;
   stored = 0;
   /** What earlier runs have left. */
@@ -29,7 +32,8 @@ export class JournalDouble implements RunJournal {
     this.note(`start ${position}`);
   }
 
-  async finishStep(position: number, end: { status: string; cause?: string }): Promise<void> {
+  async finishStep(position: number, end: StepEnd): Promise<void> {
+    this.ends.push(end);
     this.note(`finish ${position} ${end.status}${end.cause ? ` ${end.cause}` : ''}`);
   }
 

@@ -4,6 +4,7 @@ import type { EncodedTask } from '../new-task.js';
 import type { ClaimedTask } from '../task-handler.js';
 import type { TaskStatus } from '../task-status.js';
 import { decide, wake } from './decide.sql.js';
+import { doneFor } from './done-for.sql.js';
 import { cancelIdle, lookAt, requestCancel } from './cancel.sql.js';
 import { claim, claimedBy, claimUnlocked } from './claim.sql.js';
 import { enqueue } from './enqueue.sql.js';
@@ -199,6 +200,12 @@ export class TaskStore {
       detail ? JSON.stringify(detail) : null,
     ];
     return (await this.database.run(redrive, [...values, ...changes])).length > 0;
+  }
+
+  /** Of these tasks those that completed, ended otherwise more than so many seconds ago, or are gone. */
+  async doneFor(taskIds: readonly string[], seconds: number): Promise<string[]> {
+    const rows = await this.database.run<{ task_id: string }>(doneFor, [taskIds, seconds]);
+    return rows.map(({ task_id }) => task_id);
   }
 
   /** Notes what somebody says to a waiting step; false where no such step waits, or the actor has spoken already. */
