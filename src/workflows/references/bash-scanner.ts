@@ -28,7 +28,7 @@ export class TooDeep extends Error {
 
 /** What `((` means is known at its end only: each level may be walked twice. */
 const MAX_DEPTH = 30;
-const MAX_SUBSCRIPT = 1_000;
+const MAX_SUBSCRIPT = 200;
 const NAME = '([A-Za-z_][\\w-]*(?:\\.[\\w-]+)+)';
 const REFERENCE = new RegExp(`(\\$?)\\$\\{${NAME}\\}`, 'y');
 const ANYWHERE = new RegExp(`(\\$?)\\$\\{${NAME}\\}`, 'g');
