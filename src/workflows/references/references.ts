@@ -20,7 +20,7 @@ export type ValuePath = readonly (string | number)[];
  * Names with a dot are ours; `${NAME}` is left to whoever reads the text. Of dollar signs before the brace two stand for
  * one: `$${a.b}` is the text `${a.b}`, and `$$${a.b}` a dollar sign and a value.
  */
-const REFERENCE = /(\$+)\{([A-Za-z_][\w-]*(?:\.[\w-]+)+)\}/g;
+const REFERENCE = /(?<!\$)(\$+)\{([A-Za-z_][\w-]*(?:\.[\w-]+)+)\}/g;
 
 /** What all texts of one value may come to: outputs can be large, and be referred to many times. */
 const MAX_RESOLVED_LENGTH = 4 * 1024 * 1024;
