@@ -86,7 +86,7 @@ export function readGoldenWorkflow(
   const parameters = fromFile ?? fromEntry ?? {};
   const read = source && files.noting(file, () => readWorkflow(document, source, rules, issues));
   const names = known || fromFile ? { parameters: Object.keys(parameters) } : {};
-  const needs = read && checkReferences(read, names, issues);
+  const needs = read && checkReferences(read, names, rules.scriptsOf, issues);
   files.note(file, document, issues);
   return read && needs && { workflow: read.workflow, parameters, needs };
 }

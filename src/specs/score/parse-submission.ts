@@ -43,7 +43,8 @@ export function parseSubmission(
   const read = source && readWorkflow(document, source, rules, issues);
   // Of a document that is none, it is not known what it would have.
   const scope = verdict.valid ? { document: documentScope(verdict.score, environment) } : {};
-  if (read) checkReferences(read, { parameters: Object.keys(path.parameters), ...scope }, issues);
+  const surroundings = { parameters: Object.keys(path.parameters), ...scope };
+  if (read) checkReferences(read, surroundings, rules.scriptsOf, issues);
   if (!verdict.valid || issues.length > 0) throw invalidDocument(document, issues);
   return { appName: verdict.score.metadata.name, score: verdict.score, environment, workflow: read?.workflow };
 }

@@ -4,10 +4,11 @@ import { ExpressionError } from '../expressions/expression.js';
 import { parseExpression } from '../expressions/parse-expression.js';
 import { isDag, namedOrder } from '../order-problems.js';
 import { Ancestry, planOf } from '../plan.js';
-import { referencesInValue, type Scope, type TextReference } from '../references/references.js';
+import { referencesInValue, type Scope } from '../references/references.js';
+import { prepareScript } from '../references/script-references.js';
 import type { StepDefinition, Workflow } from '../workflow.js';
 import { KnownNames, type ReferencePlace } from './known-names.js';
-import type { ReadWorkflow } from './read-workflow.js';
+import type { ReadWorkflow, StepRules } from './read-workflow.js';
 
 /** What a workflow can refer to beside its own steps and variables. */
 export interface Surroundings {
@@ -31,9 +32,10 @@ export interface OpenReference {
 export function checkReferences(
   read: ReadWorkflow,
   surroundings: Surroundings,
+  scriptsOf: StepRules['scriptsOf'],
   issues: DocumentIssue[],
 ): OpenReference[] {
-  return new ReferenceCheck(read, surroundings, issues).check();
+  return new ReferenceCheck(read, surroundings, scriptsOf, issues).check();
 }
 
 class ReferenceCheck {
@@ -45,6 +47,7 @@ class ReferenceCheck {
   constructor(
     private readonly read: ReadWorkflow,
     private readonly surroundings: Surroundings,
+    private readonly scriptsOf: StepRules['scriptsOf'],
     private readonly issues: DocumentIssue[],
   ) {
     const { steps } = read.workflow;
@@ -62,9 +65,7 @@ class ReferenceCheck {
   check(): OpenReference[] {
     const { workflow, places } = this.read;
     workflow.steps.forEach((step, index) => this.checkStep(step, index));
-    for (const { at, reference } of referencesInValue(workflow.outputs ?? {})) {
-      this.checkText(reference, places.part('outputs', ...at), {});
-    }
+    this.checkValue(workflow.outputs, places.part('outputs'), {});
     for (const { at, reference } of referencesInValue(workflow.variables ?? {})) {
       const hint = "Use the reference where it is needed, or let a step set the variable with 'setVariables'.";
       this.note(places.part('variables', ...at), reference.offset, `${reference.text} is not filled in here`, hint);
@@ -78,11 +79,30 @@ class ReferenceCheck {
       const text = step[field];
       if (text !== undefined) this.checkCondition(text, step, index, places.step(index, [field]));
     }
-    for (const field of ['env', 'config', 'outputFile', 'setVariables'] as const) {
-      const place = { step: index, own: field === 'setVariables' };
-      for (const { at, reference } of referencesInValue(step[field])) {
-        this.checkText(reference, places.step(index, [field, ...at]), place);
-      }
+    const scripts = this.scriptsOf(step.type);
+    for (const [field, value] of Object.entries(step.config)) {
+      const path = places.step(index, ['config', field]);
+      if (scripts.includes(field) && typeof value === 'string') this.checkScript(value, path, { step: index });
+      else this.checkValue(value, path, { step: index });
+    }
+    for (const field of ['env', 'outputFile', 'setVariables'] as const) {
+      this.checkValue(step[field], places.step(index, [field]), { step: index, own: field === 'setVariables' });
+    }
+  }
+
+  private checkValue(value: unknown, path: DocumentPath, whose: ReferencePlace): void {
+    for (const { at, reference } of referencesInValue(value)) {
+      this.checkPath(reference.path, reference.text, [...path, ...at], reference.offset, whose);
+    }
+  }
+
+  /** In a script only those count that bash would expand; the others are problems of their own, or no references. */
+  private checkScript(script: string, path: DocumentPath, whose: ReferencePlace): void {
+    const { variables, problems } = prepareScript(script);
+    for (const { offset, message, hint } of problems) this.note(path, offset, message, hint);
+    for (const reference of Object.values(variables)) {
+      const text = `\${${reference.join('.')}}`;
+      this.checkPath(reference, text, path, Math.max(0, script.indexOf(text)), whose);
     }
   }
 
@@ -106,10 +126,6 @@ class ReferenceCheck {
     const hint = meant ? `Did you mean '$${meant}'?` : "Add it to the step's 'env' or to the workflow's 'variables'.";
     const message = `'$${name}' has no value: neither the step's env nor the workflow's variables have it`;
     this.note(path, offset, message, hint);
-  }
-
-  private checkText({ path, text, offset }: TextReference, place: DocumentPath, whose: ReferencePlace): void {
-    this.checkPath(path, text, place, offset, whose);
   }
 
   private checkPath(
