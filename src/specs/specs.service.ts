@@ -6,11 +6,10 @@ import { GoldenPathsService } from '../golden-paths/golden-paths.service.js';
 import { QueueBusyError } from '../queue/enqueue-batcher.js';
 import { InvalidTaskError } from '../queue/new-task.js';
 import { QueueDrainingError, QueueService } from '../queue/queue.service.js';
-import { resolveEnv } from '../workflows/reading/references.js';
 import { StepRegistry } from '../workflows/step-registry.js';
 import type { Workflow, WorkflowSpec } from '../workflows/workflow.js';
 import { readExecution, type Execution } from './execute-body.js';
-import { parseSubmission } from './score/parse-submission.js';
+import { documentScope, parseSubmission } from './score/parse-submission.js';
 import { PARAMETER, type SubmissionQuery } from './submission-query.js';
 import type { SubmissionAccepted } from './submission.dto.js';
 
@@ -41,7 +40,7 @@ export class SpecsService {
   /** Answers when the task is committed; throws a Problem, and stores nothing, where anything is wrong. */
   async submit(request: SubmissionRequest): Promise<SubmissionAccepted> {
     const path = this.goldenPaths.get(request.query.golden_path ?? this.settings.DEFAULT_GOLDEN_PATH);
-    const submission = parseSubmission(request.body ?? Buffer.alloc(0), request.contentType, this.rules(), path.name);
+    const submission = parseSubmission(request.body ?? Buffer.alloc(0), request.contentType, this.rules(), path);
     return this.accept(request, path, { ...submission, parameters: {}, labels: {} });
   }
 
@@ -56,7 +55,7 @@ export class SpecsService {
     return this.accept(
       request,
       path,
-      readExecution(request.body ?? Buffer.alloc(0), request.contentType, this.rules(), path.name),
+      readExecution(request.body ?? Buffer.alloc(0), request.contentType, this.rules(), path),
     );
   }
 
@@ -83,41 +82,26 @@ export class SpecsService {
     };
   }
 
-  /** Steps in the document replace the golden path's own; parameters are the path's, and checked either way. */
+  /** A workflow in the document replaces the golden path's own; parameters are the path's, and checked either way. */
   private plan(path: GoldenPath, execution: Execution, fromQuery: Readonly<Record<string, unknown>>): Plan {
-    const document = {
-      metadata: { ...execution.score.metadata, name: execution.appName },
-      environment: execution.environment,
-    };
+    const { workflow, score, environment } = execution;
     const twice = Object.keys(fromQuery).filter((name) => Object.hasOwn(execution.parameters, name));
     const given = { ...fromQuery, ...execution.parameters };
     const prefix = Object.keys(execution.parameters).length > 0 ? 'parameters.' : PARAMETER;
-    const prepared = this.goldenPaths.prepare(path, given, document, prefix);
+    const scope = workflow ? undefined : documentScope(score, environment);
+    const prepared = this.goldenPaths.prepare(path, given, prefix, scope);
     const problems: ProblemItem[] = [
       ...twice.map((name) => ({
         path: PARAMETER + name,
         message: `parameter '${name}' is given in the address and in the body`,
       })),
-      ...(execution.workflow
-        ? prepared.problems.filter((problem) => problem.path?.startsWith(prefix))
-        : prepared.problems),
+      ...prepared.problems,
     ];
-    const steps = execution.workflow?.steps.map((step, index) => {
-      const { env, missing } = resolveEnv(step.env, { ...document, parameters: prepared.parameters });
-      for (const { variable, reference } of missing) {
-        const at = `workflow.steps[${index}].env.${variable}`;
-        const hint =
-          'Known: ${metadata.…}, ${parameters.…} and ${environment.…} with what the document and the golden path have.';
-        problems.push({ path: at, message: `'\${${reference}}' refers to nothing`, hint });
-      }
-      return { ...step, env };
-    });
     if (problems.length > 0) {
       const detail = problems.length === 1 ? problems[0]!.message : `${problems.length} errors: see errors[]`;
       throw new Problem('invalid_parameter', detail, { errors: problems });
     }
-    const workflow = execution.workflow && { ...execution.workflow, steps: steps! };
-    return { workflow: workflow ?? prepared.workflow, parameters: prepared.parameters };
+    return { workflow: workflow ?? path.workflow, parameters: prepared.parameters };
   }
 
   private async enqueue(

@@ -5,7 +5,14 @@ import { type DocumentIssue, invalidDocument } from '../../common/yaml/document-
 import { describeValue } from '../../common/yaml/plain-words.js';
 import { type ScoreDocument, validateScore } from './validate-score.js';
 import { readWorkflow, type StepRules } from '../../workflows/reading/read-workflow.js';
+import { checkReferences } from '../../workflows/reading/check-references.js';
+import type { Scope } from '../../workflows/references/references.js';
+import { WorkflowScope } from '../../workflows/references/workflow-scope.js';
+import type { GoldenPath } from '../../golden-paths/golden-path.js';
 import { submittedWorkflow } from '../../workflows/reading/submitted-workflow.js';
+
+/** The golden path that a document is submitted for. */
+export type AskedPath = Pick<GoldenPath, 'name' | 'parameters'>;
 
 export interface Submission {
   /** `metadata.name`. */
@@ -26,16 +33,25 @@ export function parseSubmission(
   body: Buffer | string,
   mediaType: string | undefined,
   rules: StepRules,
-  goldenPath: string,
+  path: AskedPath,
 ): Submission {
   const document = parseDocument(body, documentKindOf(mediaType));
   const verdict = validateScore(document);
   const issues = verdict.valid ? [] : [...verdict.issues];
-  const source = submittedWorkflow(document, verdict.extensions, goldenPath, issues);
-  const workflow = source && readWorkflow(document, source, rules, issues)?.workflow;
   const environment = readEnvironment(verdict.extensions, issues);
+  const source = submittedWorkflow(document, verdict.extensions, path.name, issues);
+  const read = source && readWorkflow(document, source, rules, issues);
+  // Of a document that is none, it is not known what it would have.
+  const scope = verdict.valid ? { document: documentScope(verdict.score, environment) } : {};
+  const surroundings = { parameters: Object.keys(path.parameters), ...scope };
+  if (read) checkReferences(read, surroundings, rules.scriptsOf, issues);
   if (!verdict.valid || issues.length > 0) throw invalidDocument(document, issues);
-  return { appName: verdict.score.metadata.name, score: verdict.score, environment, workflow };
+  return { appName: verdict.score.metadata.name, score: verdict.score, environment, workflow: read?.workflow };
+}
+
+/** What references find in a document. */
+export function documentScope(score: ScoreDocument, environment: Submission['environment']): Scope {
+  return new WorkflowScope({ workflow: { steps: [] }, score, environment, parameters: {} });
 }
 
 function readEnvironment(

@@ -80,6 +80,8 @@ test('steps as they stand in the document', () => {
   });
 });
 
+const EXPONENTIAL = { type: 'exponential', initialSeconds: 1, factor: 2, maxSeconds: 300, jitter: 'full' };
+
 test('every field of a step', () => {
   const text = `workflow:
   steps:
@@ -96,43 +98,65 @@ test('every field of a step', () => {
       namespace: prod
       config: {path: ./x}
     - {name: b, type: noop, retry: 3, dependsOn: []}
+`;
+  expect(read(text)).toEqual({
+    errors: [],
+    workflow: {
+      steps: [
+        {
+          name: 'a',
+          type: 'noop',
+          env: {},
+          when: 'always',
+          if: '$A == 1',
+          unless: 'true',
+          dependsOn: ['b'],
+          retry: {
+            maxAttempts: 5,
+            backoff: { type: 'linear', initialSeconds: 2, factor: 2, maxSeconds: 60, jitter: 'none' },
+          },
+          continueOnError: true,
+          outputFile: 'out/results.json',
+          setVariables: { VERSION: '1.10' },
+          config: { path: './x', namespace: 'prod' },
+        },
+        {
+          name: 'b',
+          type: 'noop',
+          env: {},
+          config: {},
+          dependsOn: [],
+          retry: { maxAttempts: 3, backoff: EXPONENTIAL },
+        },
+      ],
+    },
+  });
+});
+
+test('steps side by side', () => {
+  const text = `workflow:
+  steps:
     - {name: c, type: noop, parallel: true, parallelGroup: 1}
     - {name: d, type: noop, parallel: true, retry: {max_attempts: 2, backoff: {initial: 10m}}}
     - {name: e, type: noop, parallel: false}
 `;
-  const { workflow, errors } = read(text);
-  expect(errors).toEqual([]);
-  const exponential = { type: 'exponential', initialSeconds: 1, factor: 2, maxSeconds: 300, jitter: 'full' };
-  expect(workflow?.steps).toEqual([
-    {
-      name: 'a',
-      type: 'noop',
-      env: {},
-      when: 'always',
-      if: '$A == 1',
-      unless: 'true',
-      dependsOn: ['b'],
-      retry: {
-        maxAttempts: 5,
-        backoff: { type: 'linear', initialSeconds: 2, factor: 2, maxSeconds: 60, jitter: 'none' },
-      },
-      continueOnError: true,
-      outputFile: 'out/results.json',
-      setVariables: { VERSION: '1.10' },
-      config: { path: './x', namespace: 'prod' },
+  expect(read(text)).toEqual({
+    errors: [],
+    workflow: {
+      steps: [
+        { name: 'c', type: 'noop', env: {}, config: {}, parallelGroup: '1' },
+        {
+          name: 'd',
+          type: 'noop',
+          env: {},
+          config: {},
+          parallelGroup: '',
+          retry: { maxAttempts: 2, backoff: { ...EXPONENTIAL, initialSeconds: 600, maxSeconds: 600 } },
+        },
+        { name: 'e', type: 'noop', env: {}, config: {} },
+      ],
     },
-    { name: 'b', type: 'noop', env: {}, config: {}, dependsOn: [], retry: { maxAttempts: 3, backoff: exponential } },
-    { name: 'c', type: 'noop', env: {}, config: {}, parallelGroup: '1' },
-    {
-      name: 'd',
-      type: 'noop',
-      env: {},
-      config: {},
-      parallelGroup: '',
-      retry: { maxAttempts: 2, backoff: { ...exponential, initialSeconds: 600, maxSeconds: 600 } },
-    },
-    { name: 'e', type: 'noop', env: {}, config: {} },
-  ]);
+  });
 });
 
 test('every field of a workflow', () => {
@@ -372,6 +396,13 @@ const mistakes: [name: string, text: string, ...errors: string[]][] = [
     step('setVariables: {a-b: 1, c: []}'),
     "workflow.steps[0].setVariables.a-b 5:22 'a-b' is not a valid name of a variable |",
     "workflow.steps[0].setVariables.c 5:30 'c' must be a text, a number or true or false, but is a list",
+  ],
+  [
+    'an order that contradicts itself',
+    'workflow:\n  steps:\n    - {name: a, type: noop, dependsOn: [b, x]}\n    - {name: b, type: noop, dependsOn: a}\n    - {name: c, type: noop, parallel: true}\n',
+    "workflow.steps[0].dependsOn[1] 3:44 'dependsOn' names 'x', and there is no such step |",
+    "workflow.steps[2].parallel 5:39 'parallel' and 'dependsOn' cannot both order one workflow | With dependsOn",
+    'workflow.steps[0].dependsOn[0] 3:41 These steps wait for each other: a → b → a | Each depends on the next',
   ],
   [
     'a step with the name of a scope',

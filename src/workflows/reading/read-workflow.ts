@@ -3,6 +3,7 @@ import type { DocumentPath } from '../../common/yaml/document-path.js';
 import type { ParsedDocument } from '../../common/yaml/parsed-document.js';
 import type { StepConfig, StepProblem } from '../step-runner.js';
 import type { Workflow } from '../workflow.js';
+import { checkOrder } from './check-order.js';
 import { Fields, type NameRule, VARIABLE_NAMES } from './fields.js';
 import { WorkflowPlaces } from './places.js';
 import { readSteps } from './read-steps.js';
@@ -67,5 +68,7 @@ export function readWorkflow(
     ...(resume === undefined ? {} : { resume }),
   };
   const parts = new Map(WORKFLOW_KEYS.map((key) => [key, [...source.placeOf(key), key]]));
-  return { workflow, places: new WorkflowPlaces(parts, read.flat) };
+  const places = new WorkflowPlaces(parts, read.flat);
+  checkOrder(workflow.steps, places, issues);
+  return { workflow, places };
 }

@@ -10,6 +10,9 @@ export interface StepConfigFields {
   readonly flat: ReadonlySet<string>;
 }
 
+/** To look for what was meant costs more than to find that something is wrong. */
+const MAX_SUGGESTIONS = 20;
+
 const NONE_FLAT: ReadonlySet<string> = new Set();
 
 /** What stands below `config:` and what stands beside the step's common keys, as one. */
@@ -42,11 +45,13 @@ export function placeInStep(path: DocumentPath, flat: ReadonlySet<string>): Docu
 /** What the step's type finds wrong, at the places where it stands, unless something is known to be wrong there. */
 export function noteTypeProblems(fields: Fields, { flat }: StepConfigFields, problems: readonly StepProblem[]): void {
   const known = fields.issues.filter(({ path }) => path.length > fields.path.length);
+  let sought = 0;
   for (const problem of problems) {
     const place = placeInStep(problem.path, flat);
     const path = [...fields.path, ...place];
     if (known.some((other) => isWithin(path, other.path))) continue;
-    const meant = place.length === 1 && flat.has(String(place[0])) ? probablyMeant(String(place[0])) : undefined;
+    const isOwnKey = place.length === 1 && flat.has(String(place[0])) && sought++ < MAX_SUGGESTIONS;
+    const meant = isOwnKey ? probablyMeant(String(place[0])) : undefined;
     if (meant === undefined) fields.wrong(place, problem.message, problem.hint);
     else noteUnknown(fields, String(place[0]), meant);
   }
@@ -54,7 +59,7 @@ export function noteTypeProblems(fields: Fields, { flat }: StepConfigFields, pro
 
 /** Where the type is not known, nobody can say what belongs to it: only what is nearly a common key is told. */
 export function noteNearMisses(fields: Fields, { flat }: StepConfigFields): void {
-  for (const key of flat) {
+  for (const key of [...flat].slice(0, MAX_SUGGESTIONS)) {
     const meant = probablyMeant(key);
     if (meant !== undefined) noteUnknown(fields, key, meant);
   }

@@ -1,5 +1,6 @@
 import { didYouMean } from '../../common/did-you-mean.js';
 import { shorten } from '../../common/yaml/document-path.js';
+import { isScopeName } from '../references/scopes.js';
 import { STEP_CONDITIONS, type StepDefinition } from '../workflow.js';
 import { type Fields, VARIABLE_NAMES } from './fields.js';
 import { readOrder } from './order-fields.js';
@@ -10,8 +11,6 @@ import { readRetry } from './retry-field.js';
 const MAX_TIMEOUT_DAYS = 24;
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
-/** The first words of references: a step of such a name could not be referred to. */
-const SCOPES = ['metadata', 'environment', 'resources', 'parameters', 'workflow'];
 
 /** All that a step says beside its type's own fields. Empty texts stand for a name or type that is absent or wrong. */
 export function readCommonFields(fields: Fields, stepTypes: readonly string[]): Omit<StepDefinition, 'config'> {
@@ -42,7 +41,7 @@ export function readCommonFields(fields: Fields, stepTypes: readonly string[]): 
 function readName(fields: Fields): string | undefined {
   const name = required(fields, 'name', 'Give each step a name of its own, e.g. "name: build".');
   if (name === undefined) return undefined;
-  if (SCOPES.includes(name)) {
+  if (isScopeName(name)) {
     const hint = `\${${name}.…} is something else already: choose another name.`;
     return fields.wrong(['name'], `A step cannot have the name '${name}'`, hint);
   }
