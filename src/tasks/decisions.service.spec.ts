@@ -16,7 +16,7 @@ const waiting = (name: string, waitsFor: object = {}): Partial<QueueTaskStep> =>
 
 async function setup(
   steps: Partial<QueueTaskStep>[],
-  { task = { status: 'waiting', metadata: { user: 'ann' } } as Partial<QueueTask> | null, noted = true } = {},
+  { task = { status: 'waiting', metadata: { user: 'ann' } }, noted = true } = {},
 ) {
   const made: Partial<QueueTaskDecision>[] = [];
   const queue = {
