@@ -1,6 +1,5 @@
-import { Readable } from 'node:stream';
-import { Body, Controller, Get, Header, HttpCode, Param, Post, Query, Req, Res, StreamableFile } from '@nestjs/common';
-import { ApiBearerAuth, ApiBody, ApiProduces, ApiQuery, ApiTags } from '@nestjs/swagger';
+import { Body, Controller, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { ApiBearerAuth, ApiBody, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Caller, type Principal } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
@@ -12,7 +11,7 @@ import { TaskDetail, TaskEventPage, TaskPage } from './task.dto.js';
 import { TaskIdPipe } from './task-id.pipe.js';
 import { TasksService } from './tasks.service.js';
 
-/** Tasks: what they are, what they did, what they said; and the verbs on one. */
+/** Tasks: what they are and what they did; and the verbs on one. */
 @ApiTags('tasks')
 @ApiBearerAuth()
 @ApiProblems('unauthorized', 'database_unavailable')
@@ -71,16 +70,6 @@ export class TasksController {
     @Query(new QueryPipe(PageQuery, PAGE_PARAMETERS)) query: PageQuery,
   ): Promise<TaskEventPage> {
     return this.tasks.events(id, query);
-  }
-
-  /** What the task's steps wrote, all attempts, as the bytes they wrote. */
-  @Get(':id/logs')
-  @ApiProblems('task_not_found')
-  @Header('X-Content-Type-Options', 'nosniff')
-  @ApiProduces('text/plain')
-  async logs(@Param('id', TaskIdPipe) id: string): Promise<StreamableFile> {
-    const output = await this.tasks.output(id);
-    return new StreamableFile(Readable.from(output, { objectMode: false }), { type: 'text/plain; charset=utf-8' });
   }
 
   /** Cancels the task: at once where it waits; a running one is asked to end and is cancelled when it has. */
