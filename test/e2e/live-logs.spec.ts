@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 import { EventReader } from '../support/event-reader.js';
@@ -6,6 +6,8 @@ import { cleanUp, ServiceProcess } from '../support/service-process.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { until } from '../support/until.js';
 import { documentOf } from './documents.js';
+
+const LOUD = 100 * 1024 * 1024;
 
 /** A step that writes what the test puts into the file, until `<file>.end` exists. */
 const echoing = (file: string) => `
@@ -182,7 +184,34 @@ describe('the logs of a task', () => {
       expect(response.complete).toBe(false);
     }
   });
+
+  const onLinux = process.platform === 'linux' ? it : it.skip;
+  onLinux.each([
+    ['cut at its limit', {}, 5_242_880],
+    ['kept as a whole', { LOG_LIMIT_BYTES: String(2 * LOUD) }, LOUD],
+  ])('may be 100 MB, %s, in less than 300 MB of memory (on Linux, which has /proc)', async (_, env, kept) => {
+    const service = await start(env);
+    const command = `yes 'a line of some length, as a build may write it' | head -c ${LOUD}`;
+    const taskId = await service.submit(documentOf([{ name: 'loud', command }]));
+    await service.waitForTask(taskId, 'completed', 50_000);
+    const path = `/api/tasks/${taskId}/logs`;
+    const read = await Promise.all([path, `${path}?prefix=time,step`, path].map((each) => size(service, each)));
+    const marker =
+      kept < LOUD ? `\n[output cut here: the task's limit is ${kept} bytes (LOG_LIMIT_BYTES)]\n`.length : 0;
+    expect([read[0], read[2]]).toEqual([kept + marker, kept + marker]);
+    expect(read[1]).toBeGreaterThan(kept);
+    const peak = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${service.pid}/status`, 'utf8'))![1];
+    expect(Number(peak) / 1024).toBeLessThan(300);
+  });
 });
+
+/** How many bytes an answer has, none of which are kept. */
+async function size(service: ServiceProcess, path: string): Promise<number> {
+  const answer = await fetch(`${service.url}${path}`, { headers: { Authorization: `Bearer ${service.token}` } });
+  let bytes = 0;
+  for await (const chunk of answer.body!) bytes += (chunk as Uint8Array).length;
+  return bytes;
+}
 
 /** A reader that asks and then reads nothing. */
 async function stall(service: ServiceProcess, path: string, accept = 'text/event-stream') {
