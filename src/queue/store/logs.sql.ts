@@ -2,7 +2,7 @@ import { TERMINAL_STATUSES } from '../task-status.js';
 import type { Statement } from './queue-database.js';
 
 /** Rows on a page at most, and bytes after which a page takes no further row: what a reader costs in memory. */
-const PAGE_ROWS = 64;
+const PAGE_ROWS = 512;
 const PAGE_BYTES = 128 * 1024;
 
 /**
