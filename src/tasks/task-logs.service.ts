@@ -8,7 +8,7 @@ import { QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { LogReader, type LogFilter, type LogPage } from '../queue/store/log-reader.js';
 import { isTerminal } from '../queue/task-status.js';
-import { workflowOf } from '../workflows/workflow.js';
+import { specOf } from '../workflows/workflow.js';
 import { chunkEvent, endEvent, HEARTBEAT, HELLO } from './log-events.js';
 import type { LogLook, LogResumption } from './log-query.js';
 import { LogText } from './log-text.js';
@@ -130,7 +130,7 @@ export class TaskLogsService {
 /** Before the first attempt steps stand in the document only, and a row may have been written by hand. */
 function stepsOf(spec: Record<string, unknown>): string[] {
   try {
-    return workflowOf(spec).steps.map(({ name }) => name);
+    return specOf(spec).workflow.steps.map(({ name }) => name);
   } catch {
     return [];
   }
