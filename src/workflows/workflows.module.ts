@@ -6,7 +6,7 @@ import { SafeFetch } from '../common/safe-fetch.js';
 import { Settings } from '../config/settings.js';
 import { STEP_OPTIONS, type StepOptions } from './step-options.js';
 import { StepRegistry } from './step-registry.js';
-import { BashStep } from './steps/bash.step.js';
+import { STEP_TYPES } from './steps/step-types.js';
 import { ScriptRunner } from './steps/script-runner.js';
 import { LOG_LIMIT_BYTES, WorkflowExecutor } from './workflow-executor.js';
 import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
@@ -35,7 +35,7 @@ import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
     Workspaces,
     WorkflowExecutor,
     ScriptRunner,
-    BashStep,
+    ...STEP_TYPES,
   ],
   exports: [WorkflowExecutor, StepRegistry],
 })

@@ -1,0 +1,18 @@
+import type { Type } from '@nestjs/common';
+import type { StepRunner } from '../step-runner.js';
+import { ApprovalStep } from './approval.step.js';
+import { BashStep } from './bash.step.js';
+import { HttpStep } from './http.step.js';
+import { NoopStep } from './noop.step.js';
+import { PolicyStep } from './policy.step.js';
+import { WaitStep } from './wait.step.js';
+
+/** The step types that come with the service. */
+export const STEP_TYPES: readonly Type<StepRunner>[] = [
+  ApprovalStep,
+  BashStep,
+  HttpStep,
+  NoopStep,
+  PolicyStep,
+  WaitStep,
+];
