@@ -87,7 +87,7 @@ describe('approval', () => {
 });
 
 describe('policy', () => {
-  const policy = () => new PolicyStep(fixture.scripts);
+  const policy = () => new PolicyStep(fixture.scriptRunner);
 
   it('completes where the script does, with its outputs', async () => {
     const { result } = await fixture.run(policy(), { script: 'echo fine; echo score=10 >>"$STEP_OUTPUT"' });
