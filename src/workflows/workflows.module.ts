@@ -37,6 +37,6 @@ import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
     ScriptRunner,
     ...STEP_TYPES,
   ],
-  exports: [WorkflowExecutor, StepRegistry],
+  exports: [WorkflowExecutor, StepRegistry, ScriptRunner, SafeFetch],
 })
 export class WorkflowsModule {}

@@ -9,7 +9,8 @@ import { readStepOutput } from './step-output.js';
 
 /** All a step gets to see of the service's environment. */
 const INHERITED = ['PATH', 'LANG', 'LC_ALL', 'LC_CTYPE', 'TZ'];
-const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** Where programs are looked for where the environment does not say. */
+export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** Runs a step's work as a bash script under a watcher, with the step's environment, outputs and time limit. */
 @Injectable()
