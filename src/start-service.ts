@@ -10,6 +10,7 @@ import type { Settings } from './config/settings.js';
 import type { AppOptions } from './app.module.js';
 import { createApp } from './create-app.js';
 import type { EmbeddedPostgres } from './database/embedded/embedded-postgres.js';
+import { GoldenPathsService } from './golden-paths/golden-paths.service.js';
 import { QueueRuntime } from './queue/queue-runtime.js';
 
 export interface Service {
@@ -18,6 +19,8 @@ export interface Service {
   readonly adminToken: string;
   /** Drains and ends everything this process started. Called again while it drains: ends the grace time. */
   stop(): Promise<void>;
+  /** Reads the catalogue of golden paths anew; one that is wrong is logged, and the old one stays in force. */
+  reload(): Promise<void>;
 }
 
 export interface ServiceOptions {
@@ -43,7 +46,7 @@ export async function startService(settings: Settings, { modules = [] }: Service
     const url = (await app.getUrl()).replace('[::1]', 'localhost');
     logger.log({ msg: `Listening on ${url}`, url, docs: `${url}/api/docs`, role: settings.ROLE }, 'Service');
     if (file) logger.log({ msg: `The admin token is in ${file}`, file }, 'Service');
-    return { app, url, adminToken: token, stop: stopper(app, embedded) };
+    return { app, url, adminToken: token, stop: stopper(app, embedded), reload: reloader(app) };
   } catch (error) {
     await embedded?.stop();
     throw error;
@@ -70,6 +73,16 @@ function stopper(app: NestFastifyApplication, embedded: EmbeddedPostgres | undef
     if (stopped) app.get(QueueRuntime).drainNow();
     stopped ??= app.close().finally(() => embedded?.stop());
     return stopped;
+  };
+}
+
+function reloader(app: NestFastifyApplication): () => Promise<void> {
+  return async () => {
+    // It has logged why it cannot.
+    await app
+      .get(GoldenPathsService)
+      .reload()
+      .catch(() => undefined);
   };
 }
 

@@ -95,6 +95,20 @@ export class Settings {
   })
   OUTBOUND_ALLOWED_CIDRS = '';
 
+  /** For which the folder of a task that failed or was cancelled is kept: a retry goes on in it. */
+  @Type(() => Number)
+  @IsNumber({}, { message: 'must be a number of hours from 0 to 8784' })
+  @Min(0, { message: 'must be a number of hours from 0 to 8784' })
+  @Max(8784, { message: 'must be a number of hours from 0 to 8784' })
+  WORKSPACE_RETENTION_HOURS = 24;
+
+  /** Steps of one task that run side by side. */
+  @Type(() => Number)
+  @IsInt({ message: between(1, 100) })
+  @Min(1, { message: between(1, 100) })
+  @Max(100, { message: between(1, 100) })
+  MAX_PARALLEL_STEPS = 4;
+
   /** Output kept of one task; what goes beyond is cut, with a marker. */
   @Type(() => Number)
   @IsInt({ message: between(1024, 1073741824) })

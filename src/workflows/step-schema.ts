@@ -1,7 +1,7 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import { explainErrors, type SchemaNode, type Wording } from '../common/schema/explain-errors.js';
 import { isMapping } from '../common/yaml/is-mapping.js';
-import { referencesIn } from './reading/references.js';
+import { referencesIn } from './references/references.js';
 import { STEP_FORMATS } from './step-formats.js';
 import type { StepConfig, StepProblem, StepSchema } from './step-runner.js';
 

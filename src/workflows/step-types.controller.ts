@@ -2,7 +2,7 @@ import { Controller, Get } from '@nestjs/common';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { StepRegistry } from './step-registry.js';
-import { DEFAULT_PATH } from './steps/script-runner.js';
+import { stepPath } from './steps/script-runner.js';
 import type { StepTypeView } from './step-type.dto.js';
 
 /** What steps can do here. */
@@ -16,7 +16,7 @@ export class StepTypesController {
   /** All step types by name, with the fields of each, and whether this instance has the programs it needs. */
   @Get()
   async list(): Promise<StepTypeView[]> {
-    const path = process.env.PATH ?? DEFAULT_PATH;
+    const path = stepPath({});
     return Promise.all(
       this.registry.types.map(async (type) => {
         const { description, schema } = this.registry.get(type)!;

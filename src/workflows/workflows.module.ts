@@ -8,7 +8,8 @@ import { STEP_OPTIONS, type StepOptions } from './step-options.js';
 import { StepRegistry } from './step-registry.js';
 import { STEP_TYPES } from './steps/step-types.js';
 import { ScriptRunner } from './steps/script-runner.js';
-import { LOG_LIMIT_BYTES, WorkflowExecutor } from './workflow-executor.js';
+import { EXECUTOR_OPTIONS, type ExecutorOptions, WorkflowExecutor } from './workflow-executor.js';
+import { WORKSPACE_RETENTION_SECONDS, WorkspaceCleaner } from './workspace-cleaner.js';
 import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
 
 /** What a task does: the queue's TaskHandler, and the step types it knows. */
@@ -20,7 +21,19 @@ import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
       inject: [Settings],
       useFactory: (settings: Settings): StepOptions => ({ killGraceSeconds: settings.STEP_KILL_GRACE_SECONDS }),
     },
-    { provide: LOG_LIMIT_BYTES, inject: [Settings], useFactory: (settings: Settings) => settings.LOG_LIMIT_BYTES },
+    {
+      provide: EXECUTOR_OPTIONS,
+      inject: [Settings],
+      useFactory: (settings: Settings): ExecutorOptions => ({
+        logLimitBytes: settings.LOG_LIMIT_BYTES,
+        parallelSteps: settings.MAX_PARALLEL_STEPS,
+      }),
+    },
+    {
+      provide: WORKSPACE_RETENTION_SECONDS,
+      inject: [Settings],
+      useFactory: (settings: Settings) => settings.WORKSPACE_RETENTION_HOURS * 3_600,
+    },
     {
       provide: WORKSPACES_DIR,
       inject: [Settings],
@@ -33,6 +46,7 @@ import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
     },
     StepRegistry,
     Workspaces,
+    WorkspaceCleaner,
     WorkflowExecutor,
     ScriptRunner,
     ...STEP_TYPES,

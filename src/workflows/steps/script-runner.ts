@@ -9,8 +9,12 @@ import { readStepOutput } from './step-output.js';
 
 /** All a step gets to see of the service's environment. */
 const INHERITED = ['PATH', 'LANG', 'LC_ALL', 'LC_CTYPE', 'TZ'];
-/** Where programs are looked for where the environment does not say. */
-export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Where a step with this environment looks for programs. */
+export function stepPath(env: Readonly<Record<string, string>>): string {
+  return env.PATH ?? process.env.PATH ?? DEFAULT_PATH;
+}
 
 /** Runs a step's work as a bash script under a watcher, with the step's environment, outputs and time limit. */
 @Injectable()
