@@ -9,12 +9,15 @@ import { submittedWorkflow } from './submitted-workflow.js';
 /** Stands in for a runner: bash wants `config.command`, knows `config.shell` too, and nothing else. */
 const validate: StepRunner['validate'] = (config) => [
   ...Object.keys(config)
-    .filter((key) => key !== 'command' && key !== 'shell')
+    .filter((key) => !['command', 'shell', 'variables'].includes(key))
     .map((key) => ({ path: [key], message: `'${key}' is unknown to bash`, hint: 'Remove it.' })),
   ...(Object.hasOwn(config, 'command')
     ? []
     : [{ path: ['command'], message: "'command' is missing", hint: 'Add it.' }]),
   ...(typeof (config.command ?? '') === 'string' ? [] : [{ path: ['command'], message: "'command' is no text" }]),
+  ...(typeof (config.variables ?? {}) === 'object'
+    ? []
+    : [{ path: ['variables'], message: "'variables' is no mapping" }]),
   ...(typeof (config.shell ?? {}) === 'object' ? [] : [{ path: ['shell', 'name'], message: "'name' is missing" }]),
 ];
 
@@ -275,10 +278,9 @@ const mistakes: [name: string, text: string, ...errors: string[]][] = [
     "workflow.steps[0].timout 6:7 unknown key 'timout' in a step | Did you mean 'timeout'?",
   ],
   [
-    'a misspelt field of an unknown type',
-    step('timout: 5').replace('noop', 'quantum'),
-    "workflow.steps[0].type 4:13 unknown step type 'quantum' |",
-    "workflow.steps[0].timout 5:7 unknown key 'timout' in a step | Did you mean 'timeout'?",
+    'a field of the type that is nearly a common one, with a wrong value',
+    bash('variables: 5'),
+    "workflow.steps[0].variables 6:18 'variables' is no mapping |",
   ],
   ...[
     ['depends_on', 'dependsOn'],
