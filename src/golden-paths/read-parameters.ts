@@ -1,5 +1,6 @@
 import { didYouMean } from '../common/did-you-mean.js';
 import { DURATION_EXAMPLES, parseDuration } from '../common/duration.js';
+import { Pattern } from '../common/pattern.js';
 import type { DocumentIssue } from '../common/yaml/document-issue.js';
 import type { DocumentPath } from '../common/yaml/document-path.js';
 import { isMapping } from '../common/yaml/is-mapping.js';
@@ -82,7 +83,7 @@ function readParameter(raw: Record<string, unknown>, path: DocumentPath, issues:
     wrong('required', `'required' must be true or false`);
   const pattern = typeof raw.pattern === 'string' ? raw.pattern : undefined;
   const patternFault = pattern === undefined ? undefined : faultOfPattern(pattern);
-  if (patternFault !== undefined) wrong('pattern', `'pattern' is no regular expression: ${patternFault}`);
+  if (patternFault !== undefined) wrong('pattern', `'pattern' cannot be used: ${patternFault}`);
   const definition: ParameterDefinition = {
     type,
     required: raw.required === true,
@@ -124,7 +125,9 @@ function bound(key: 'min' | 'max', raw: unknown, type: ParameterType, wrong: Wro
 
 function faultOfPattern(pattern: string): string | undefined {
   try {
+    // Forms in a browser use the pattern too, and so it must be good in both.
     new RegExp(pattern, 'u');
+    new Pattern(pattern);
     return undefined;
   } catch (error) {
     return (error as Error).message;

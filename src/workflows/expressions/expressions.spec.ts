@@ -1,4 +1,6 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
+import { parseAllDocuments } from 'yaml';
 import { evaluate, explain } from './evaluate.js';
 import { type ConditionScope, EvaluationError, ExpressionError, type Value } from './expression.js';
 import { parseExpression } from './parse-expression.js';
@@ -137,7 +139,7 @@ describe('what is no condition', () => {
     ['$ENVIRONMENT = production', 13, "'=' is no operator", "Did you mean '=='?"],
     ['$ENVIRONMENT -eq 3', 13, "'-eq' is no operator", "Did you mean '=='?"],
     ['$ENVIRONMENT startswith a', 13, "'startswith' is no operator", "Did you mean 'startsWith'?"],
-    ['$A == b AND $C', 8, "'AND' does not belong here"],
+    ['$A == b AND $C', 8, "'AND' does not belong here", "Did you mean 'and'?"],
     ['$A ==', 5, 'nothing to compare with', 'in quotes'],
     ['$A == and $B', 6, 'nothing to compare with'],
     ['$A == (b)', 6, 'nothing to compare with'],
@@ -145,7 +147,7 @@ describe('what is no condition', () => {
     ['$A == b)', 7, "')' does not belong here"],
     ["$A == 'b", 6, 'has no end'],
     ["$A == 'b'c", 9, 'something follows'],
-    ['$A == b c', 8, "'c' does not belong here"],
+    ['$A == b c', 8, "'c' does not belong here", 'A text with spaces stands in quotes'],
     ['$A == == b', 6, '= cannot stand'],
     ['$A == "$B"', 6, '$B is not filled in inside a text', 'Write $B alone'],
     ["'${a.b}' == x", 0, '${a.b} is not filled in'],
@@ -237,5 +239,25 @@ describe('what is no condition', () => {
     for (const pattern of hostile) {
       expect(evaluate(parseExpression(`$A matches ${pattern}`), { ...scope, variable: () => text })).toBe(false);
     }
+  });
+});
+
+describe('conditions written elsewhere', () => {
+  it('stand in the documentation as they are accepted', () => {
+    const blocks = [...readFileSync('docs/expressions.md', 'utf8').matchAll(/```text\n(.*?)```/gs)];
+    const lines = blocks.flatMap((block) => block[1]!.trim().split('\n'));
+    expect(lines.length).toBeGreaterThan(10);
+    for (const line of lines) expect(() => parseExpression(line)).not.toThrow();
+  });
+
+  const files = '../shared/score/goldenpaths';
+  const where = existsSync(files) ? it : it.skip;
+  where(`are accepted as users write them (${files})`, () => {
+    const steps = readdirSync(files)
+      .flatMap((file) => parseAllDocuments(readFileSync(`${files}/${file}`, 'utf8')))
+      .flatMap((document) => (document.toJS() as { spec?: { steps?: Record<string, unknown>[] } }).spec?.steps ?? []);
+    const conditions = steps.flatMap((step) => [step.if, step.unless]).filter((text) => typeof text === 'string');
+    expect(conditions.length).toBeGreaterThan(40);
+    for (const text of conditions) expect(() => parseExpression(text)).not.toThrow();
   });
 });

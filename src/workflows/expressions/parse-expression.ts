@@ -179,8 +179,10 @@ class Parser {
   }
 
   private unexpected(): never {
-    const close = this.text[this.at] === ')';
-    this.fail(`${this.here()} does not belong here`, this.at, close ? "There is no '(' for it." : FORM);
+    if (this.text[this.at] === ')') this.fail("')' does not belong here", this.at, "There is no '(' for it.");
+    const meant = didYouMean(this.match(/[A-Za-z]+/y) ?? '', ['and', 'or']);
+    const hint = "A text with spaces stands in quotes, and conditions are joined by 'and' or 'or'.";
+    this.fail(`${this.here()} does not belong here`, this.at, meant ? `Did you mean '${meant}'?` : hint);
   }
 
   private here(): string {

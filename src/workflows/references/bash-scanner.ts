@@ -28,7 +28,7 @@ export class TooDeep extends Error {
 
 /** What `((` means is known at its end only: each level may be walked twice. */
 const MAX_DEPTH = 30;
-const MAX_SUBSCRIPT = 1_000;
+const MAX_SUBSCRIPT = 200;
 const NAME = '([A-Za-z_][\\w-]*(?:\\.[\\w-]+)+)';
 const REFERENCE = new RegExp(`(\\$?)\\$\\{${NAME}\\}`, 'y');
 const ANYWHERE = new RegExp(`(\\$?)\\$\\{${NAME}\\}`, 'g');
@@ -58,6 +58,7 @@ class BashScanner {
   private at = 0;
   private end: number;
   private pending: Heredoc[] = [];
+  private inSubstitution = false;
   /** Places where `((` was tried and is none: each is tried once, or nested ones would double the work each time. */
   private readonly noArithmetic = new Set<number>();
 
@@ -98,7 +99,7 @@ class BashScanner {
         endWord();
         words.beginCommand();
         this.at++;
-        this.heredocs(close);
+        this.heredocs();
       } else if (char === ' ' || char === '\t') {
         endWord();
         this.at++;
@@ -169,10 +170,12 @@ class BashScanner {
 
   /** `$( … )`: heredocs that wait outside have their text behind it. */
   private substitution(): void {
-    const outside = this.pending;
+    const { pending, inSubstitution } = this;
     this.pending = [];
+    this.inSubstitution = true;
     this.commands(')');
-    this.pending = [...outside, ...this.pending];
+    this.pending = [...pending, ...this.pending];
+    this.inSubstitution = inSubstitution;
   }
 
   /** All that begins with a quote, a dollar sign or a backtick; false where nothing of these is here. */
@@ -334,11 +337,11 @@ class BashScanner {
   }
 
   /** The texts of the heredocs that the line before has begun. */
-  private heredocs(close: ')' | undefined): void {
+  private heredocs(): void {
     const { end, pending } = this;
     this.pending = [];
     for (const heredoc of pending) {
-      const text = endOfHeredoc(this.text, this.at, end, heredoc, close !== undefined);
+      const text = endOfHeredoc(this.text, this.at, end, heredoc, this.inSubstitution);
       if (heredoc.isQuoted) this.literal(this.at, text.end, 'heredoc');
       else {
         this.end = text.end;

@@ -71,6 +71,22 @@ describe('a prepared script', () => {
     }
   });
 
+  it('shares variables with the other scripts of its step', () => {
+    const first = prepareScript('echo ${a.b} ${c.d}');
+    expect(prepareScript('echo ${e.f} ${c.d}', first.variables).variables).toEqual({
+      TURNPIKE_REF_3: ['e', 'f'],
+      TURNPIKE_REF_2: ['c', 'd'],
+    });
+  });
+
+  it.each([
+    ["(cat <<EOF\n'\nEOF)\n${a.b}\nEOF\n)", "'\nEOF)\nv\n"],
+    ['echo "$(cat <<EOF\n\'\nEOF) ${a.b}"', "' v\n"],
+    ["cat <<EOF\nx\\\nEOF\n'${a.b}'\nEOF\n", "xEOF\n'v'\n"],
+  ])('ends a heredoc where bash does: %j', (script, shown) => {
+    expect(prepareAndRun(script, { 'a.b': 'v' })).toBe(shown);
+  });
+
   it('splits and globs a value without quotes, as bash does for any variable', () => {
     expect(prepareAndRun(`${SHOW} \${a.b}`, { 'a.b': 'x  y' })).toBe('x|y|');
   });

@@ -32,11 +32,12 @@ export class ScriptValueError extends Error {
 /**
  * Puts environment variables in the place of a script's references, so that no value ever becomes a part of the script.
  * `${NAME}` and all else that bash knows is bash's own. Where bash would not expand a reference, that is a problem; in a
- * comment and behind a backslash it stays as it is, and `$${a.b}` becomes the text `${a.b}`.
+ * comment and behind a backslash it stays as it is, and `$${a.b}` becomes the text `${a.b}`. `others` are the variables of
+ * other scripts that share the environment.
  */
-export function prepareScript(script: string): PreparedScript {
+export function prepareScript(script: string, others: PreparedScript['variables'] = {}): PreparedScript {
   const variables: Record<string, readonly string[]> = {};
-  const names = new Map<string, string>();
+  const names = new Map(Object.entries(others).map(([variable, path]) => [path.join('.'), variable]));
   const numbers = new Set<string>();
   const problems: ScriptProblem[] = [];
   let prepared = '';
