@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { closeSync, constants, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { closeSync, constants, existsSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { basename, join } from 'node:path';
@@ -17,8 +18,6 @@ const run = promisify(execFile);
  * `echo problem > /dev/stderr` would fail in every step.
  */
 export class Slot {
-  /** When it was last known to be there, in milliseconds of `performance.now()`. */
-  usedAt = performance.now();
   readonly name: string;
   /** What the watcher says; it ends when the watcher does. */
   readonly reports: Socket;
@@ -54,9 +53,10 @@ export class Slot {
     return new Slot(path);
   }
 
-  /** Whether its watcher lives, as far as is known. */
+  /** Whether its watcher lives, as far as is known, and nobody has cleaned the directory away. */
   get usable(): boolean {
-    return this.incoming !== undefined && !this.reports.destroyed && !this.reports.readableEnded;
+    const alive = this.incoming !== undefined && !this.reports.destroyed && !this.reports.readableEnded;
+    return alive && existsSync(join(this.path, 'orders'));
   }
 
   /** The ends from which the output of one run is read: they do not end before `started` is reported. */
@@ -67,13 +67,20 @@ export class Slot {
     ]) as [number, number];
   }
 
-  /** Asks for a run. What the entries hold may be secret, so they stay on disk only until `heard`. */
+  /** Puts a script beside the pipes, for one run; its path. */
+  writeScript(text: string): string {
+    const path = join(this.path, `${randomUUID()}.sh`);
+    writeFileSync(path, text, { mode: 0o600, flag: 'wx' });
+    return path;
+  }
+
+  /** Asks for a run. What the entries hold may be secret, so they are kept only until `heard`. */
   ask(marker: string, seconds: string, entries: readonly string[]): void {
     writeFileSync(this.request, entries.map((entry) => `${entry}\0`).join(''), { mode: 0o600 });
     if (this.incoming) writeSync(this.incoming.requests, `${marker} ${seconds}\n`);
   }
 
-  /** The watcher has begun with the request, or never will. */
+  /** The watcher has read the request, or never will. */
   heard(): void {
     rmSync(this.request, { force: true });
     if (this.keeper !== undefined) closeSync(this.keeper);

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync } from 'node:fs';
+import { closeSync, rmSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AbortReason, RunLease } from '../../queue/task-handler.js';
@@ -11,8 +11,8 @@ import { type WatcherHost, watcherHost } from './watcher-host.js';
 export const RUN_MARKER = 'TURNPIKE_RUN';
 
 export interface WatchedScript {
-  /** Absolute path of a file that bash reads. */
-  readonly script: string;
+  /** Absolute path of a file that bash reads, or what is to be in such a file while the script runs. */
+  readonly script: string | { readonly text: string };
   readonly cwd: string;
   /** The whole environment of the script; nothing is added but its marker and what bash itself sets. */
   readonly env: Readonly<Record<string, string>>;
@@ -88,6 +88,8 @@ class WatchedProcess {
   private readonly over: Promise<void>;
   private end = () => {};
   private report = '';
+  /** A file that is only there for this run. */
+  private written: string | undefined;
   private startError: Error | undefined;
   /** Set by an order that came before the start. */
   private early = false;
@@ -137,6 +139,7 @@ class WatchedProcess {
       reports.unref().off('data', onReport).off('close', this.end);
       Object.values(this.timers).forEach(clearTimeout);
       if (this.pumps.length === 0) this.output.forEach((fd) => closeSync(fd));
+      if (this.written !== undefined) rmSync(this.written, { force: true, recursive: true });
       if (!this.leftNothing) this.slot.close();
     }
   }
@@ -146,13 +149,13 @@ class WatchedProcess {
     const variables = Object.entries(env)
       .filter(([name]) => name !== RUN_MARKER)
       .map(([name, value]) => `${NOT_FOR_BASH.test(name) ? 'A' : 'E'}${name}=${value}`);
-    const entries = [cwd, script, ...variables];
-    if (entries.some((entry) => entry.includes('\0'))) {
+    if ([cwd, ...variables].some((entry) => entry.includes('\0'))) {
       this.failStart('its environment or its working directory holds a NUL character');
       return;
     }
     try {
-      this.slot.ask(randomUUID(), seconds(lease.deadline() - performance.now()), entries);
+      const path = typeof script === 'string' ? script : (this.written = this.slot.writeScript(script.text));
+      this.slot.ask(randomUUID(), seconds(lease.deadline() - performance.now()), [cwd, path, ...variables]);
     } catch (error) {
       this.failStart((error as Error).message);
       return;
@@ -185,10 +188,10 @@ class WatchedProcess {
 
   /** From here on the script, or what it left, has the other ends of the pipes. */
   private onStarted(): void {
-    const { onOutput } = this.script;
+    const { script } = this;
     this.pumps = [
-      new OutputPump(this.output[0], (chunk) => onOutput('stdout', chunk)),
-      new OutputPump(this.output[1], (chunk) => onOutput('stderr', chunk)),
+      new OutputPump(this.output[0], (chunk) => script.onOutput('stdout', chunk)),
+      new OutputPump(this.output[1], (chunk) => script.onOutput('stderr', chunk)),
     ];
     for (const pump of this.pumps) pump.done.catch(() => this.kill());
     // What was ordered meanwhile.

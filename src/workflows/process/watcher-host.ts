@@ -9,8 +9,8 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Slot } from './slot.js';
 
-/** Some systems remove from the temporary directory what has not been used for days. */
-const SLOT_AGE_MS = 3_600_000;
+/** Where Linux keeps files in memory. */
+const SHARED_MEMORY = '/dev/shm';
 
 const WATCHER = fileURLToPath(new URL('./watcher.sh', import.meta.url));
 
@@ -31,7 +31,7 @@ export class WatcherHost {
 
   static async start(): Promise<WatcherHost> {
     const bash = findBash();
-    const directory = await mkdtemp(join(tmpdir(), 'turnpike-'));
+    const directory = await mkdtemp(join(slotsDirectory(), 'turnpike-'));
     const child = spawn(bash, ['--norc', '--noprofile', '-c', '. "$0"', WATCHER, directory], {
       cwd: '/',
       env: {},
@@ -74,7 +74,7 @@ export class WatcherHost {
       for (;;) {
         const slot = this.idle.pop();
         if (!slot) return await this.newSlot();
-        if (slot.usable && performance.now() - slot.usedAt < SLOT_AGE_MS) return slot;
+        if (slot.usable) return slot;
         await slot.discard();
       }
     } catch (error) {
@@ -85,7 +85,6 @@ export class WatcherHost {
 
   /** Takes a slot back; `free` if its watcher waits for the next run, and nobody holds one of its pipes any more. */
   async giveBack(slot: Slot, free: boolean): Promise<void> {
-    slot.usedAt = performance.now();
     if (free && this.running) this.idle.push(slot);
     else await slot.discard();
     this.taken--;
@@ -124,6 +123,20 @@ export async function watcherHost(): Promise<WatcherHost> {
       if (current === starting) current = undefined;
       throw error;
     }
+  }
+}
+
+/**
+ * Scripts and requests may hold secrets, which stay off the disk where they can; and an ext4 that has just seen many files
+ * go takes long to find room for a new one. Whoever sets TMPDIR wants it to be used.
+ */
+function slotsDirectory(): string {
+  if (process.env.TMPDIR) return tmpdir();
+  try {
+    accessSync(SHARED_MEMORY, constants.W_OK | constants.X_OK);
+    return SHARED_MEMORY;
+  } catch {
+    return tmpdir();
   }
 }
 

@@ -124,21 +124,23 @@ announce() {
 }
 
 # Becomes the command. The script's variables may have the names of those here: once the first of them is exported, nothing
-# is used but the arguments and REPLY, which the service never sends as `E`.
+# is used but the arguments, REPLY and MAPFILE, which the service never sends as `E`.
 become() {
   trap - HUP INT PIPE TERM
+  MAPFILE=()
+  # All of it before the word that it has begun, with which the service empties the file.
   exec 7<request
-  IFS= read -r -d '' -u 7
-  if ! cd -- "$REPLY"; then
+  while IFS= read -r -d '' -u 7; do MAPFILE+=("$REPLY"); done
+  exec 7<&-
+  if ! cd -- "${MAPFILE[0]}"; then
     echo 'failed cwd' >&6
     exit
   fi
   announce || exit
-  IFS= read -r -d '' -u 7
-  set -- "$BASH" --norc --noprofile "$REPLY"
+  set -- "$BASH" --norc --noprofile "${MAPFILE[1]}"
   unset OLDPWD
   export TURNPIKE_RUN=$marker
-  while IFS= read -r -d '' -u 7; do
+  for REPLY in "${MAPFILE[@]:2}"; do
     case $REPLY in
     E*) export "${REPLY#E}" ;;
     # The command line is turned into `env -- NAME=value ... bash ... script`.
@@ -148,7 +150,7 @@ become() {
       ;;
     esac
   done
-  exec "$@" >&4 2>&5 3>&- 4>&- 5>&- 6>&- 7>&- 8>&-
+  exec "$@" >&4 2>&5 3>&- 4>&- 5>&- 6>&- 8>&-
 }
 
 watch() {

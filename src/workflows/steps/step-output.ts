@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 
 export const OUTPUT_LIMIT_BYTES = 64 * 1024;
 
@@ -57,26 +56,28 @@ export function parseStepOutput(content: Buffer): StepOutput {
 }
 
 /** The outputs in the file; a step may have removed or replaced it. */
-export async function readStepOutput(path: string): Promise<StepOutput> {
+export function readStepOutput(path: string): StepOutput {
+  let file: number | undefined;
   try {
     // Of a link the target could be anything; opening a pipe would block.
-    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    try {
-      if (!(await file.stat()).isFile()) return { outputs: {}, problem: 'is not a regular file' };
-      const buffer = Buffer.alloc(OUTPUT_LIMIT_BYTES + 1);
-      let length = 0;
-      for (;;) {
-        const { bytesRead } = await file.read(buffer, length, buffer.length - length);
-        if (bytesRead === 0) break;
-        length += bytesRead;
-      }
-      return parseStepOutput(buffer.subarray(0, length));
-    } finally {
-      await file.close();
+    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const stat = fstatSync(file);
+    if (!stat.isFile()) return { outputs: {}, problem: 'is not a regular file' };
+    // The usual case: a step without outputs.
+    if (stat.size === 0) return { outputs: {} };
+    const buffer = Buffer.alloc(OUTPUT_LIMIT_BYTES + 1);
+    let length = 0;
+    for (;;) {
+      const bytesRead = readSync(file, buffer, length, buffer.length - length, null);
+      if (bytesRead === 0) break;
+      length += bytesRead;
     }
+    return parseStepOutput(buffer.subarray(0, length));
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
     return code === 'ENOENT' ? { outputs: {} } : { outputs: {}, problem: `could not be read (${code})` };
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
 }
 
