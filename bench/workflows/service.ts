@@ -20,53 +20,37 @@ StepType('bench-no-op')(NoOp);
 
 class BenchModule {}
 
-/** The service's own modules in this process, without HTTP: tasks are stored while it has no workers. */
+/** The service's own modules with five workers in this process, without HTTP. */
 export class WorkflowService {
-  private readonly url: string;
+  private readonly app: INestApplicationContext;
   private readonly folder: string;
 
-  private constructor(url: string, folder: string) {
-    this.url = url;
+  private constructor(app: INestApplicationContext, folder: string) {
+    this.app = app;
     this.folder = folder;
   }
 
-  static async on(url: string): Promise<WorkflowService> {
-    return new WorkflowService(url, await mkdtemp(join(tmpdir(), 'turnpike-bench-workflows-')));
+  static async start(databaseUrl: string): Promise<WorkflowService> {
+    const folder = await mkdtemp(join(tmpdir(), 'turnpike-bench-workflows-'));
+    const settings = Object.assign(new Settings(), { ROLE: 'worker', DATA_DIR: folder });
+    const app = AppModule.forRoot({ settings, databaseUrl, adminToken: 'bench-admin-token-0123456789' });
+    const module = { module: BenchModule, imports: [app], providers: [NoOp] };
+    // Nest logs several lines a task at 'log'; xargs prints nothing either.
+    const context = await NestFactory.createApplicationContext(module, { logger: ['warn', 'error'] });
+    return new WorkflowService(context, folder);
   }
 
+  /** Stores all tasks with one commit. */
   async enqueue(tasks: number, steps: number, step: { type: string; config: Record<string, unknown> }): Promise<void> {
     const named = Array.from({ length: steps }, (_, n) => ({ name: `step-${n + 1}`, env: {}, ...step }));
     const workflowSpec = { workflow: { steps: named }, score: SCORE, environment: {}, parameters: {} };
-    const app = await this.start(0);
     const task = { appName: 'bench', workflowName: 'bench', workflowSpec, metadata: { user: 'bench' } };
-    await app.get(QueueService).enqueueMany(Array.from({ length: tasks }, () => task));
-    await app.close();
+    await this.app.get(QueueService).enqueueMany(Array.from({ length: tasks }, () => task));
   }
 
-  /** Runs the callback while five workers take what is stored. */
-  async work(until: () => Promise<void>): Promise<void> {
-    const app = await this.start(5);
-    try {
-      await until();
-    } finally {
-      await app.close();
-    }
-  }
-
-  async remove(): Promise<void> {
+  async stop(): Promise<void> {
+    await this.app.close();
     await rm(this.folder, { recursive: true, force: true });
-  }
-
-  private start(workers: number): Promise<INestApplicationContext> {
-    const settings = Object.assign(new Settings(), {
-      ROLE: 'worker',
-      QUEUE_WORKERS: workers,
-      DATA_DIR: this.folder,
-    });
-    const app = AppModule.forRoot({ settings, databaseUrl: this.url, adminToken: 'bench-admin-token-0123456789' });
-    const module = { module: BenchModule, imports: [app], providers: [NoOp] };
-    // Nest logs several lines a task at 'log'; xargs prints nothing either.
-    return NestFactory.createApplicationContext(module, { logger: ['warn', 'error'] });
   }
 }
 

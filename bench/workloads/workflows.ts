@@ -1,5 +1,5 @@
-import { onPostgres } from '../harness/store.ts';
-import { settle } from '../harness/store.ts';
+import pg from 'pg';
+import { count, onPostgres, settle } from '../harness/store.ts';
 import { WorkflowService } from '../workflows/service.ts';
 import { LINE, PRINTS, runWithXargs } from '../workflows/xargs.ts';
 import { RATE, type Workload } from './workload.ts';
@@ -23,7 +23,7 @@ export const workflows: Workload = {
   name: 'workflows',
   title: 'Steps',
   text:
-    'Steps a second of tasks that are stored before five workers start: tasks of one bash step beside ' +
+    'Steps a second of a service with five workers, whose tasks are stored with one commit: tasks of one bash step beside ' +
     '`xargs -P5 -n1 bash -c` with the same script, and one task of a thousand steps that do nothing. The clock runs from ' +
     'the start of the first task until the last outcome is committed. Every step has its checkpoints, its ledger and its ' +
     'output stored; xargs stores nothing.',
@@ -35,29 +35,29 @@ export const workflows: Workload = {
   async measure({ contestant, variant, url, short }) {
     const { tasks, steps, ...rest } = CASES[variant]!;
     const shrunk = (count: number, to: number) => (count === 1 ? 1 : to);
-    const few: Case = { ...rest, tasks: shrunk(tasks, 50), steps: shrunk(steps, 50) };
+    const few: Case = { ...rest, tasks: shrunk(tasks, short ? 50 : 200), steps: shrunk(steps, short ? 50 : 200) };
     const many: Case = short ? few : { ...rest, tasks, steps };
     if (contestant === 'xargs') {
       await runWithXargs(rest.script!, few.tasks);
       return { rate: (many.tasks * 1_000) / (await runWithXargs(rest.script!, many.tasks)) };
     }
-    const service = await WorkflowService.on(url);
+    const service = await WorkflowService.start(url);
     try {
       await run(service, url, few);
       return { rate: await run(service, url, many) };
     } finally {
-      await service.remove();
+      await service.stop();
     }
   },
 };
 
 /** Runs the case on the service and checks every trace it must leave; steps a second. */
 async function run(service: WorkflowService, url: string, { tasks, steps, script, prints }: Case): Promise<number> {
-  const [before] = await onPostgres<{ last: string }>(url, LAST).catch(() => [{ last: '0' }]);
+  const [before] = await onPostgres<{ last: string }>(url, LAST);
+  await settle(url);
   const step = script === undefined ? { type: 'bench-no-op' } : { type: 'bash' };
   await service.enqueue(tasks, steps, { ...step, config: script === undefined ? {} : { command: script } });
-  await settle(url);
-  await service.work(() => untilFinished(url, tasks));
+  await untilFinished(url, tasks);
   const [found] = await onPostgres<Found>(url, foundAfter(before!.last));
   const all = tasks * steps;
   const expected = { tasks, steps: all, checkpoints: 2 * all, bytes: all * prints.length };
@@ -92,13 +92,13 @@ SELECT count(*)::integer AS tasks,
        extract(epoch FROM max(completed_at) - min(started_at))::double precision AS seconds
 FROM task`;
 
+/** On one connection: to make one for every look would cost more than the looks. */
 async function untilFinished(url: string, tasks: number): Promise<void> {
+  const pool = new pg.Pool({ connectionString: url, max: 1 });
   const deadline = performance.now() + 120_000;
-  const query =
-    'SELECT count(*)::integer AS left FROM queue_ready UNION ALL SELECT count(*)::integer FROM queue_leases';
   for (;;) {
-    const left = (await onPostgres<{ left: number }>(url, query)).reduce((sum, row) => sum + row.left, 0);
-    if (left === 0) return;
+    const left = await count(pool, 'SELECT (SELECT count(*) FROM queue_ready) + (SELECT count(*) FROM queue_leases)');
+    if (left === 0) return pool.end();
     if (performance.now() > deadline) throw new Error(`${left} of ${tasks} tasks are still unfinished`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
