@@ -27,6 +27,8 @@ async function stop(signal: NodeJS.Signals): Promise<void> {
 
 process.on('SIGTERM', (signal) => void stop(signal));
 process.on('SIGINT', (signal) => void stop(signal));
+// While it starts it reads the catalogue anyway; without a listener the signal would end it.
+process.on('SIGHUP', () => void service?.reload());
 
 try {
   if (existsSync('.env')) process.loadEnvFile('.env');

@@ -9,6 +9,7 @@ import { SettingsError } from './config/load-settings.js';
 import type { Settings } from './config/settings.js';
 import { createApp } from './create-app.js';
 import type { EmbeddedPostgres } from './database/embedded/embedded-postgres.js';
+import { GoldenPathsService } from './golden-paths/golden-paths.service.js';
 import { QueueRuntime } from './queue/queue-runtime.js';
 
 export interface Service {
@@ -17,6 +18,8 @@ export interface Service {
   readonly adminToken: string;
   /** Drains and ends everything this process started. Called again while it drains: ends the grace time. */
   stop(): Promise<void>;
+  /** Reads the catalogue of golden paths anew; one that is wrong is logged, and the old one stays in force. */
+  reload(): Promise<void>;
 }
 
 /** Starts everything: the database where none is named, then the application. */
@@ -36,7 +39,7 @@ export async function startService(settings: Settings, logger: StructuredLogger)
     const url = (await app.getUrl()).replace('[::1]', 'localhost');
     logger.log({ msg: `Listening on ${url}`, url, docs: `${url}/api/docs`, role: settings.ROLE }, 'Service');
     if (file) logger.log({ msg: `The admin token is in ${file}`, file }, 'Service');
-    return { app, url, adminToken: token, stop: stopper(app, embedded) };
+    return { app, url, adminToken: token, stop: stopper(app, embedded), reload: reloader(app) };
   } catch (error) {
     await embedded?.stop();
     throw error;
@@ -63,6 +66,16 @@ function stopper(app: NestFastifyApplication, embedded: EmbeddedPostgres | undef
     if (stopped) app.get(QueueRuntime).drainNow();
     stopped ??= app.close().finally(() => embedded?.stop());
     return stopped;
+  };
+}
+
+function reloader(app: NestFastifyApplication): () => Promise<void> {
+  return async () => {
+    // It has logged why it cannot.
+    await app
+      .get(GoldenPathsService)
+      .reload()
+      .catch(() => undefined);
   };
 }
 

@@ -13,3 +13,4 @@ export { AppModule } from '../../dist/app.module.js';
 export { Settings } from '../../dist/config/settings.js';
 export { StepType } from '../../dist/workflows/step-type.decorator.js';
 export type { StepResult } from '../../dist/workflows/step-runner.js';
+export { planOf } from '../../dist/workflows/plan.js';

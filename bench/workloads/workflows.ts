@@ -1,8 +1,13 @@
 import pg from 'pg';
+import { planOf } from '../contestants/turnpike-package.ts';
+import { now } from '../harness/clock.ts';
+import { median } from '../harness/statistics.ts';
 import { count, onPostgres, settle } from '../harness/store.ts';
 import { WorkflowService } from '../workflows/service.ts';
 import { LINE, PRINTS, runWithXargs } from '../workflows/xargs.ts';
-import { RATE, type Workload } from './workload.ts';
+import { RATE, type Metric, type Workload } from './workload.ts';
+
+const PLAN: Metric = { key: 'plan', label: 'ms to plan', digits: 2 };
 
 interface Case {
   readonly tasks: number;
@@ -24,13 +29,13 @@ export const workflows: Workload = {
   title: 'Steps',
   text:
     'Steps a second of a service with five workers, whose tasks are stored with one commit: tasks of one bash step beside ' +
-    '`xargs -P5 -n1 bash -c` with the same script, and one task of a thousand steps that do nothing. The clock runs from ' +
+    '`xargs -P5 -n1 bash -c` with the same script, and one task of a thousand steps that do nothing, and the time that its plan takes where each step depends on ten. The clock runs from ' +
     'the start of the first task until the last outcome is committed. Every step has its checkpoints, its ledger and its ' +
     'output stored; xargs stores nothing.',
   contestants: ['turnpike', 'xargs'],
   variants: Object.keys(CASES),
   has: (contestant, variant) => contestant === 'turnpike' || CASES[variant]!.script !== undefined,
-  metrics: [RATE],
+  metrics: [RATE, PLAN],
   ratio: 'turnpike',
   async measure({ contestant, variant, url, short }) {
     const { tasks, steps, ...rest } = CASES[variant]!;
@@ -44,12 +49,30 @@ export const workflows: Workload = {
     const service = await WorkflowService.start(url);
     try {
       await run(service, url, few);
-      return { rate: await run(service, url, many) };
+      const rate = await run(service, url, many);
+      return { rate, ...(steps === 1 ? {} : { plan: planningTime(many.steps) }) };
     } finally {
       await service.stop();
     }
   },
 };
+
+/** Milliseconds to plan a workflow of so many steps, each of which depends on ten before it; the median of several. */
+function planningTime(count: number): number {
+  const steps = Array.from({ length: count }, (_, n) => ({
+    name: `step-${n}`,
+    type: 'bash',
+    env: {},
+    config: {},
+    dependsOn: Array.from({ length: Math.min(n, 10) }, (_, back) => `step-${n - 1 - back}`),
+  }));
+  const times = Array.from({ length: 11 }, () => {
+    const begun = now();
+    planOf(steps);
+    return now() - begun;
+  });
+  return median(times);
+}
 
 /** Runs the case on the service and checks every trace it must leave; steps a second. */
 async function run(service: WorkflowService, url: string, { tasks, steps, script, prints }: Case): Promise<number> {

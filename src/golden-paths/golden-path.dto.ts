@@ -1,4 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
+import type { ProblemItem } from '../common/problem/problem.js';
+import { planOf } from '../workflows/plan.js';
+import { STEP_CONDITIONS, type StepCondition } from '../workflows/workflow.js';
 import type { GoldenPath } from './golden-path.js';
 import { PARAMETER_TYPES, type ParameterDefinition } from './parameters.js';
 
@@ -26,6 +29,10 @@ export class GoldenPathSummary {
 export class GoldenPathStepView {
   name: string;
   type: string;
+  @ApiProperty({ enum: STEP_CONDITIONS })
+  when: StepCondition;
+  /** The steps that must have ended before it, whether by `dependsOn` or by the order of writing. */
+  depends_on: string[];
 }
 
 export class GoldenPathView extends GoldenPathSummary {
@@ -46,9 +53,40 @@ export function toSummary(path: GoldenPath): GoldenPathSummary {
 }
 
 export function toGoldenPathView(path: GoldenPath): GoldenPathView {
-  return { name: path.name, ...toSummary(path), steps: path.steps.map(({ name, type }) => ({ name, type })) };
+  const { steps } = planOf(path.workflow.steps);
+  return {
+    name: path.name,
+    ...toSummary(path),
+    steps: steps.map(({ step: { name, type, when = 'on_success' }, needs }) => ({
+      name,
+      type,
+      when,
+      depends_on: needs.map((need) => steps[need]!.step.name),
+    })),
+  };
 }
 
 function toParameterView({ allowedValues, ...definition }: ParameterDefinition): ParameterView {
   return { ...definition, ...(allowedValues ? { allowed_values: [...allowedValues] } : {}) };
+}
+
+export class CatalogueReloaded {
+  golden_paths: string[];
+}
+
+export class CatalogueFault implements ProblemItem {
+  /** As seen from the catalogue's folder; absent for errors in the text that was sent. */
+  file?: string;
+  path?: string;
+  line?: number;
+  column?: number;
+  message: string;
+  hint?: string;
+}
+
+export class CatalogueValidation {
+  valid: boolean;
+  /** The names of those that are right. */
+  golden_paths: string[];
+  errors: CatalogueFault[];
 }

@@ -1,4 +1,6 @@
-import type { StepDefinition } from '../workflows/workflow.js';
+import type { ProblemItem } from '../common/problem/problem.js';
+import type { OpenReference } from '../workflows/reading/check-references.js';
+import type { Workflow } from '../workflows/workflow.js';
 import type { ParameterDefinitions } from './parameters.js';
 
 /** One entry of the catalogue, with its workflow. */
@@ -9,15 +11,27 @@ export interface GoldenPath {
   readonly tags: readonly string[];
   readonly estimatedDuration?: string;
   readonly parameters: ParameterDefinitions;
-  readonly steps: readonly StepDefinition[];
+  readonly workflow: Workflow;
+  /** What the workflow needs of the document it is submitted with. */
+  readonly needs: readonly OpenReference[];
 }
 
 export type Catalogue = ReadonlyMap<string, GoldenPath>;
 
-/** What is wrong with the catalogue: a line for each error, with file, line and what to do. */
+/** What is wrong with the catalogue, all of it, each with its file. */
 export class CatalogueError extends Error {
-  constructor(readonly lines: readonly string[]) {
-    super(lines.join('\n'));
+  constructor(readonly faults: readonly ProblemItem[]) {
+    super(faults.map(lineOf).join('\n'));
     this.name = 'CatalogueError';
   }
+
+  /** A line for each error: `file:line:column: what is wrong. What to do.` */
+  get lines(): string[] {
+    return this.faults.map(lineOf);
+  }
+}
+
+function lineOf({ file = '', line, column, path, message, hint }: ProblemItem): string {
+  const place = line === undefined ? file : `${file}:${line}:${column ?? 1}`;
+  return `${place}: ${path ? `${path}: ` : ''}${message}.${hint ? ` ${hint}` : ''}`;
 }

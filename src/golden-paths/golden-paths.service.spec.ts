@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Test } from '@nestjs/testing';
 import { Settings } from '../config/settings.js';
 import { StepRegistry } from '../workflows/step-registry.js';
@@ -21,7 +24,8 @@ async function setup(changes: Partial<Settings> = {}) {
   return { service: module.get(GoldenPathsService), controller: module.get(GoldenPathsController) };
 }
 
-const DOCUMENT = { metadata: { name: 'shop' }, environment: {} };
+/** A document with a name. */
+const SCOPE = { lookUp: (path: readonly string[]) => (path.join('.') === 'metadata.name' ? 'shop' : undefined) };
 
 describe('GoldenPathsService', () => {
   it('has the five that come along', async () => {
@@ -32,7 +36,9 @@ describe('GoldenPathsService', () => {
     expect(controller.detail('ephemeral-env')).toEqual(toGoldenPathView(service.get('ephemeral-env')));
     expect(controller.detail('ephemeral-env')).toMatchObject({
       parameters: { environment_type: { type: 'enum', allowed_values: expect.arrayContaining(['preview']) } },
-      steps: expect.arrayContaining([{ name: 'check-quota', type: 'bash' }]),
+      steps: expect.arrayContaining([
+        { name: 'check-quota', type: 'bash', when: 'on_success', depends_on: [expect.any(String)] },
+      ]),
     });
   });
 
@@ -56,29 +62,105 @@ describe('GoldenPathsService', () => {
     );
   });
 
-  it('fills parameters and document into the steps', async () => {
+  it('gives each parameter a value, an empty one where there is none', async () => {
     const { service } = await setup();
-    const path = service.get('deploy-app');
-    const { steps, parameters, problems } = service.prepare(path, { replicas: '3' }, DOCUMENT, 'param.');
-    expect(problems).toEqual([]);
-    expect(parameters).toEqual({ sync_policy: 'auto', namespace_prefix: '', replicas: '3' });
-    expect(steps.find(({ name }) => name === 'render-manifests')?.env).toEqual({
-      APP: 'shop',
-      PREFIX: '',
-      REPLICAS: '3',
+    const prepared = service.prepare(service.get('deploy-app'), { replicas: '3' }, 'param.', SCOPE);
+    expect(prepared).toEqual({
+      problems: [],
+      parameters: { sync_policy: 'auto', namespace_prefix: '', replicas: '3' },
     });
-    // The catalogue's own steps stay as they are.
-    expect(path.steps[0]?.env).toEqual({ APP: '${metadata.name}' });
   });
 
   it('tells wrong parameters and what the document lacks, each once', async () => {
     const { service } = await setup();
-    const path = service.get('deploy-app');
-    const asking = {
-      ...path,
-      steps: path.steps.map((step) => ({ ...step, env: { TYPE: '${environment.type}', ALSO: '${environment.type}' } })),
-    };
-    const { problems } = service.prepare(asking, { replicas: 'many' }, DOCUMENT, 'param.');
-    expect(problems.map(({ path: at }) => at)).toEqual(['param.replicas', ...path.steps.map(() => 'environment.type')]);
+    const needs = [
+      { step: 'one', path: ['environment', 'type'] },
+      { step: 'two', path: ['environment', 'type'] },
+      { path: ['metadata', 'name'] },
+      { path: ['metadata', 'owner'] },
+    ];
+    const path = { ...service.get('deploy-app'), needs };
+    const { problems } = service.prepare(path, { replicas: 'many' }, 'param.', SCOPE);
+    expect(problems.map(({ path: at }) => at)).toEqual([
+      'param.replicas',
+      'environment.type',
+      'environment.type',
+      'metadata.owner',
+    ]);
+    expect(problems[1]?.message).toBe("step 'one' needs ${environment.type}, which the document does not have");
+    expect(problems[3]?.message).toMatch(/^the workflow needs \$\{metadata.owner\}/);
+    // Where another workflow is run, its own needs are nobody's.
+    expect(service.prepare(path, {}, 'param.').problems).toEqual([]);
+  });
+
+  describe('with a catalogue of its own', () => {
+    let folder: string;
+    const file = () => join(folder, 'goldenpaths.yaml');
+    const workflow = (type: string) => `{workflow: {steps: [{name: a, type: ${type}}]}}`;
+    beforeEach(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'turnpike-service-'));
+      await writeFile(file(), `goldenpaths: {deploy-app: ${workflow('bash')}}`);
+    });
+    afterEach(() => rm(folder, { recursive: true, force: true }));
+    const start = () => setup({ GOLDEN_PATHS_FILE: file() });
+
+    it('reads it anew, and leaves the old one in force where the new one is wrong', async () => {
+      const { service, controller } = await start();
+      await writeFile(file(), `goldenpaths: {deploy-app: ${workflow('bash')}, other: ${workflow('bash')}}`);
+      expect(await controller.reload()).toEqual({ golden_paths: ['deploy-app', 'other'] });
+      await writeFile(file(), `goldenpaths: {deploy-app: ${workflow('bsh')}}`);
+      await expect(controller.reload()).rejects.toMatchObject({
+        code: 'invalid_catalogue',
+        errors: [{ file: 'goldenpaths.yaml', line: 1, message: expect.stringContaining("unknown step type 'bsh'") }],
+      });
+      await writeFile(file(), `goldenpaths: {other: ${workflow('bash')}}`);
+      await expect(controller.reload()).rejects.toMatchObject({
+        errors: [{ hint: expect.stringMatching(/DEFAULT_/) }],
+      });
+      expect(service.all().map(({ name }) => name)).toEqual(['deploy-app', 'other']);
+    });
+
+    it('checks what stands on disk', async () => {
+      const { controller } = await start();
+      expect(await controller.validate(undefined, undefined)).toEqual({
+        valid: true,
+        golden_paths: ['deploy-app'],
+        errors: [],
+      });
+      await writeFile(file(), 'goldenpaths: {deploy-app: {workflow: ./none.yaml}}');
+      expect(await controller.validate(Buffer.alloc(0), undefined)).toMatchObject({
+        valid: false,
+        golden_paths: [],
+        errors: [{ file: 'none.yaml', message: 'cannot be read (ENOENT)' }],
+      });
+    });
+
+    it('checks a catalogue, or workflows, that are sent', async () => {
+      const { controller } = await start();
+      const validate = (text: string, type = 'application/yaml') => controller.validate(Buffer.from(text), type);
+      await writeFile(join(folder, 'w.yaml'), 'kind: Workflow\nspec: {steps: [{name: a, type: bsh}]}\n');
+      expect(await validate(`goldenpaths: {new: ${workflow('bash')}}`)).toMatchObject({
+        valid: true,
+        golden_paths: ['new'],
+      });
+      expect(await validate('goldenpaths: {new: {workflow: ./w.yaml}}')).toMatchObject({
+        valid: false,
+        errors: [{ file: 'w.yaml', line: 2, column: 32 }],
+      });
+      expect(await validate(`{"goldenpaths": {"new": 5}}`, 'application/json')).toMatchObject({ valid: false });
+      const own = (name: string, reference: string) =>
+        `kind: Workflow\nmetadata: {name: ${name}}\nspec: {steps: [{name: a, type: bash, env: {X: "\${${reference}}"}}]}\n`;
+      expect(await validate(`${own('one', 'parameters.x')}---\n${own('two', 'metadata.name')}`)).toEqual({
+        valid: true,
+        golden_paths: ['one', 'two'],
+        errors: [],
+      });
+      // Of a golden path in force, the parameters are known.
+      const { errors } = await validate(own('deploy-app', 'parameters.x'));
+      expect(errors).toMatchObject([{ path: 'spec.steps[0].env.X', line: 3, message: expect.stringContaining("'x'") }]);
+      expect(errors[0]).not.toHaveProperty('file');
+      expect(await validate('a: [')).toMatchObject({ valid: false, errors: [{ line: 1 }] });
+      await expect(validate('a: 1', 'text/plain')).rejects.toMatchObject({ code: 'unsupported_media_type' });
+    });
   });
 });

@@ -2,20 +2,14 @@ import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { didYouMean } from '../common/did-you-mean.js';
 import { Problem, type ProblemItem } from '../common/problem/problem.js';
 import { Settings } from '../config/settings.js';
-import { resolveEnv } from '../workflows/reading/references.js';
+import type { Scope } from '../workflows/references/references.js';
 import { StepRegistry } from '../workflows/step-registry.js';
-import type { StepDefinition } from '../workflows/workflow.js';
-import { type Catalogue, CatalogueError, type GoldenPath } from './golden-path.js';
+import { CatalogueError, type Catalogue, type GoldenPath } from './golden-path.js';
 import { loadCatalogue } from './load-catalogue.js';
 import { checkParameters } from './parameters.js';
+import { type CatalogueVerdict, errorsOf, validateText, verdictOf } from './validate-catalogue.js';
 
-/** The document's part in what a golden path's steps can refer to. */
-export interface DocumentScope {
-  readonly metadata: Readonly<Record<string, unknown>>;
-  readonly environment: Readonly<Record<string, unknown>>;
-}
-
-/** The catalogue, read at the start; with an error in it the service does not start. */
+/** The catalogue, read at the start and on demand; with an error in it the service does not start. */
 @Injectable()
 export class GoldenPathsService implements OnModuleInit {
   private readonly logger = new Logger('GoldenPaths');
@@ -27,14 +21,38 @@ export class GoldenPathsService implements OnModuleInit {
   ) {}
 
   async onModuleInit(): Promise<void> {
-    const { GOLDEN_PATHS_FILE: file, DEFAULT_GOLDEN_PATH, MAX_STEPS } = this.settings;
-    this.catalogue = await loadCatalogue(file, this.registry.rules(MAX_STEPS));
-    if (!this.catalogue.has(DEFAULT_GOLDEN_PATH)) {
-      throw new CatalogueError([
-        `${file}: has no golden path '${DEFAULT_GOLDEN_PATH}'. Add it, or set DEFAULT_GOLDEN_PATH to another.`,
-      ]);
+    await this.load();
+  }
+
+  /** Reads the catalogue anew. With an error in it the old one stays in force: all is logged, and thrown as a Problem. */
+  async reload(): Promise<readonly string[]> {
+    try {
+      await this.load();
+    } catch (error) {
+      const lines = error instanceof CatalogueError ? error.lines : [String(error)];
+      const msg = 'The catalogue cannot be read: the old one stays in force';
+      this.logger.error({ msg, errors: lines.slice(0, 100) });
+      if (!(error instanceof CatalogueError)) throw error;
+      const { faults } = error;
+      const errors = errorsOf(this.settings.GOLDEN_PATHS_FILE, faults);
+      const detail = `${faults.length === 1 ? 'One error' : `${faults.length} errors`} in the catalogue; the old one stays in force.`;
+      throw new Problem('invalid_catalogue', detail, { errors, cause: error });
     }
-    this.logger.log({ msg: `${this.catalogue.size} golden paths`, file, golden_paths: [...this.catalogue.keys()] });
+    return [...this.catalogue.keys()];
+  }
+
+  /** What is wrong with a text, a catalogue or workflows; without one, with the catalogue as it stands on disk. */
+  async validate(body: Buffer | undefined, contentType: string | undefined): Promise<CatalogueVerdict> {
+    const { GOLDEN_PATHS_FILE: file } = this.settings;
+    if (body !== undefined && body.length > 0) {
+      return validateText(body, contentType, { file, rules: this.rules(), inForce: this.catalogue });
+    }
+    try {
+      return verdictOf(file, [...(await this.read()).keys()], []);
+    } catch (error) {
+      if (!(error instanceof CatalogueError)) throw error;
+      return verdictOf(file, [], error.faults);
+    }
   }
 
   all(): readonly GoldenPath[] {
@@ -52,27 +70,42 @@ export class GoldenPathsService implements OnModuleInit {
   }
 
   /**
-   * The path's own steps, with the parameters filled in. Problems of the parameters are returned with their names behind
-   * `prefix`; with any, the steps are not to be run.
+   * The values of the path's parameters; one that has none is empty. Problems of what was given name it behind `prefix`.
+   * `document` is asked for all that the path's own workflow needs of it: leave it out where another workflow is run.
    */
   prepare(
     path: GoldenPath,
     given: Readonly<Record<string, unknown>>,
-    document: DocumentScope,
     prefix: string,
-  ): { steps: StepDefinition[]; parameters: Record<string, string>; problems: ProblemItem[] } {
+    document?: Scope,
+  ): { parameters: Record<string, string>; problems: ProblemItem[] } {
     const { values, problems } = checkParameters(path.parameters, given, prefix);
-    // A parameter without a value is empty in a script, not an error.
+    for (const { step, path: reference } of document ? path.needs : []) {
+      if (document!.lookUp(reference) !== undefined) continue;
+      const name = reference.join('.');
+      const who = step === undefined ? 'the workflow' : `step '${step}'`;
+      problems.push({ path: name, message: `${who} needs \${${name}}, which the document does not have` });
+    }
     const empty = Object.fromEntries(Object.keys(path.parameters).map((name) => [name, '']));
-    const scope = { ...document, parameters: { ...empty, ...values } };
-    const steps = path.steps.map((step) => {
-      const { env, missing } = resolveEnv(step.env, scope);
-      for (const { reference } of missing) {
-        const message = `step '${step.name}' needs \${${reference}}, which the document does not have`;
-        if (problems.every((problem) => problem.message !== message)) problems.push({ path: reference, message });
-      }
-      return { ...step, env };
+    return { parameters: { ...empty, ...values }, problems };
+  }
+
+  private async load(): Promise<void> {
+    this.catalogue = await this.read();
+    const golden_paths = [...this.catalogue.keys()];
+    this.logger.log({
+      msg: `${golden_paths.length} golden paths`,
+      file: this.settings.GOLDEN_PATHS_FILE,
+      golden_paths,
     });
-    return { steps, parameters: values, problems };
+  }
+
+  private read(): Promise<Catalogue> {
+    const { GOLDEN_PATHS_FILE: file, DEFAULT_GOLDEN_PATH } = this.settings;
+    return loadCatalogue(file, this.rules(), DEFAULT_GOLDEN_PATH);
+  }
+
+  private rules() {
+    return this.registry.rules(this.settings.MAX_STEPS);
   }
 }

@@ -59,7 +59,8 @@ describe('the catalogue', () => {
         estimatedDuration: '1-2 minutes',
         tags: ['a', 'b'],
         parameters: { replicas: { type: 'int', required: false, default: '1', min: '1', max: '10' } },
-        steps: [expect.objectContaining({ name: 'one', type: 'bash' })],
+        workflow: { steps: [expect.objectContaining({ name: 'one', type: 'bash' })] },
+        needs: [{ step: 'one', path: ['metadata', 'name'] }],
       },
     ]);
   });
@@ -72,7 +73,7 @@ describe('the catalogue', () => {
     [CATALOGUE.replace('description:', 'descripton:'), /:4:5: .*unknown key 'descripton'\. Did you mean 'description'/],
     [CATALOGUE.replace('[a, b]', 'a'), /:6:11: .*'tags' must be a list/],
     [CATALOGUE.replace('Deploys', '[x]'), /:4:5: .*'description' must be text/],
-    [CATALOGUE.replace('./workflows/', '../'), /:3:15: .*'workflow' must name a file beside/],
+    [CATALOGUE.replace('./workflows/', '../'), /:3:15: .*'workflow' must name a YAML file beside/],
     [CATALOGUE.replace('deploy-app.yaml', 'none.yaml'), /^workflows\/none\.yaml: cannot be read \(ENOENT\)/],
     [CATALOGUE.replace('type: int', 'type: integer'), /replicas\.type: .* is no type of a parameter/],
     [CATALOGUE.replace('type: int, ', ''), /replicas.*'type' is missing/],
@@ -83,7 +84,8 @@ describe('the catalogue', () => {
     [CATALOGUE.replace('type: int', 'type: enum'), /an enum needs 'allowed_values'/],
     [CATALOGUE.replace('min: 1', 'allowed_values: 5'), /'allowed_values' must be a list/],
     [CATALOGUE.replace('min: 1', 'required: maybe'), /'required' must be true or false/],
-    [CATALOGUE.replace('min: 1', "pattern: '['"), /'pattern' is no regular expression/],
+    [CATALOGUE.replace('min: 1', "pattern: '['"), /'pattern' cannot be used: Invalid regular expression/],
+    [CATALOGUE.replace('min: 1', "pattern: '(?=a)'"), /'pattern' cannot be used: .* lookahead and lookbehind/],
     [CATALOGUE.replace('min: 1', 'minimum: 1'), /unknown key 'minimum'/],
     [CATALOGUE.replace('replicas:', '1x:'), /'1x' is no name for a parameter/],
     [CATALOGUE.replace(/\{type.*/, '5'), /a parameter must be a mapping/],
@@ -96,8 +98,14 @@ describe('the catalogue', () => {
   it.each([
     [WORKFLOW.replace('Workflow', 'Worklfow'), /^workflows\/deploy-app\.yaml:1:7: kind: 'kind' must be Workflow/],
     [WORKFLOW.replace('type: bash', 'type: bsh'), /:5:13: .*unknown step type 'bsh': did you mean 'bash'/],
-    [WORKFLOW.replace('parameters.replicas', 'parameters.replica'), /there is no parameter 'replica'\. Did you mean/],
-    [WORKFLOW.replace('metadata.name', 'build.version'), /'\$\{build\.version\}' refers to nothing\. Known: /],
+    [
+      WORKFLOW.replace('parameters.replicas', 'parameters.replica'),
+      /there is no parameter 'replica'\. Did you mean 'replicas'/,
+    ],
+    [
+      WORKFLOW.replace('metadata.name', 'build.version'),
+      /'\$\{build\.version\}' refers to nothing: there is no step 'build'\. Known: /,
+    ],
     ['kind: Workflow', /'steps' is missing/],
     ['a: [', /^workflows\/deploy-app\.yaml:1:/],
   ])('names the workflow file and the line: %j', async (workflow, expected) => {

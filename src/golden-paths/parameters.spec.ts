@@ -27,6 +27,8 @@ describe('parameters of a golden path', () => {
 
   it.each<[Partial<ParameterDefinition>, unknown, string]>([
     [{ type: 'string', pattern: '^[a-z]+$' }, 'ABC', 'must match ^[a-z]+$'],
+    // A backtracking engine would not come back from this one.
+    [{ type: 'string', pattern: '^(a+)+$' }, `${'a'.repeat(1_000)}!`, 'must match ^(a+)+$'],
     [{ type: 'string' }, { a: 1 }, 'must be a single value'],
     [{ type: 'string' }, null, 'must be a single value'],
     [{ type: 'string' }, 'a\0b', 'must be plain text'],

@@ -1,5 +1,6 @@
 import { didYouMean } from '../common/did-you-mean.js';
 import { DURATION_EXAMPLES, parseDuration } from '../common/duration.js';
+import { Pattern } from '../common/pattern.js';
 import type { ProblemItem } from '../common/problem/problem.js';
 
 export const PARAMETER_TYPES = ['string', 'int', 'bool', 'duration', 'enum'] as const;
@@ -85,7 +86,7 @@ function ofType({ type, allowedValues = [], min, max }: ParameterDefinition, tex
 }
 
 function ofPattern({ pattern }: ParameterDefinition, text: string): string | undefined {
-  return pattern !== undefined && !new RegExp(pattern, 'u').test(text) ? `must match ${pattern}` : undefined;
+  return pattern !== undefined && !new Pattern(pattern).test(text) ? `must match ${pattern}` : undefined;
 }
 
 function outside(

@@ -1,5 +1,6 @@
 import { didYouMean } from '../common/did-you-mean.js';
 import { DURATION_EXAMPLES, parseDuration } from '../common/duration.js';
+import { Pattern } from '../common/pattern.js';
 import type { DocumentIssue } from '../common/yaml/document-issue.js';
 import type { DocumentPath } from '../common/yaml/document-path.js';
 import { isMapping } from '../common/yaml/is-mapping.js';
@@ -25,14 +26,41 @@ export function readParameters(raw: unknown, path: DocumentPath, issues: Documen
   const definitions: Record<string, ParameterDefinition> = {};
   for (const [name, value] of Object.entries(raw)) {
     const place = [...path, name];
-    if (!NAME.test(name)) {
-      const hint = 'Allowed: up to 63 letters, digits and "_", no digit first.';
-      issues.push({ path: place, part: 'key', message: `'${name.slice(0, 80)}' is no name for a parameter`, hint });
-    }
+    checkName(name, { path: place, part: 'key' }, issues);
     if (isMapping(value)) definitions[name] = readParameter(value, place, issues);
     else issues.push({ path: place, message: `a parameter must be a mapping, but is ${describeValue(value)}` });
   }
   return definitions;
+}
+
+/** The same as a list, each with its `name`. */
+export function readParameterList(raw: unknown, path: DocumentPath, issues: DocumentIssue[]): ParameterDefinitions {
+  if (!Array.isArray(raw)) {
+    const message = `'parameters' must be a list of parameters, but is ${describeValue(raw)}`;
+    issues.push({ path, message, hint: 'Write each as an item that begins with "- name:".' });
+    return {};
+  }
+  const definitions: Record<string, ParameterDefinition> = {};
+  raw.forEach((item: unknown, index) => {
+    const place = [...path, index];
+    const { name, ...definition } = isMapping(item) ? item : {};
+    if (typeof name !== 'string') {
+      const hint = 'Write each as an item that begins with "- name:".';
+      issues.push({ path: place, message: 'a parameter must be a mapping with a name', hint });
+      return;
+    }
+    const at = [...place, 'name'];
+    checkName(name, { path: at }, issues);
+    if (Object.hasOwn(definitions, name)) issues.push({ path: at, message: `two parameters have the name '${name}'` });
+    definitions[name] = readParameter(definition, place, issues);
+  });
+  return definitions;
+}
+
+function checkName(name: string, place: Pick<DocumentIssue, 'path' | 'part'>, issues: DocumentIssue[]): void {
+  if (NAME.test(name)) return;
+  const hint = 'Allowed: up to 63 letters, digits and "_", no digit first.';
+  issues.push({ ...place, message: `'${name.slice(0, 80)}' is no name for a parameter`, hint });
 }
 
 function readParameter(raw: Record<string, unknown>, path: DocumentPath, issues: DocumentIssue[]): ParameterDefinition {
@@ -55,7 +83,7 @@ function readParameter(raw: Record<string, unknown>, path: DocumentPath, issues:
     wrong('required', `'required' must be true or false`);
   const pattern = typeof raw.pattern === 'string' ? raw.pattern : undefined;
   const patternFault = pattern === undefined ? undefined : faultOfPattern(pattern);
-  if (patternFault !== undefined) wrong('pattern', `'pattern' is no regular expression: ${patternFault}`);
+  if (patternFault !== undefined) wrong('pattern', `'pattern' cannot be used: ${patternFault}`);
   const definition: ParameterDefinition = {
     type,
     required: raw.required === true,
@@ -78,7 +106,8 @@ type Wrong = (key: string, message: string, hint?: string) => void;
 function typeOf(raw: unknown, wrong: Wrong): ParameterType {
   if (PARAMETER_TYPES.includes(raw as ParameterType)) return raw as ParameterType;
   const meant = typeof raw === 'string' ? didYouMean(raw, PARAMETER_TYPES) : undefined;
-  const hint = meant ? `Did you mean '${meant}'?` : `Known types: ${PARAMETER_TYPES.join(', ')}.`;
+  const known = `Known types: ${PARAMETER_TYPES.join(', ')}.`;
+  const hint = meant ? `Did you mean '${meant}'?` : raw === 'map' ? `Take a string for each value. ${known}` : known;
   wrong('type', raw === undefined ? `'type' is missing` : `${describeValue(raw)} is no type of a parameter`, hint);
   return 'string';
 }
@@ -96,7 +125,9 @@ function bound(key: 'min' | 'max', raw: unknown, type: ParameterType, wrong: Wro
 
 function faultOfPattern(pattern: string): string | undefined {
   try {
+    // Forms in a browser use the pattern too, and so it must be good in both.
     new RegExp(pattern, 'u');
+    new Pattern(pattern);
     return undefined;
   } catch (error) {
     return (error as Error).message;

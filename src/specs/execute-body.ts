@@ -8,7 +8,7 @@ import { parseDocument } from '../common/yaml/parse-document.js';
 import type { ParsedDocument } from '../common/yaml/parsed-document.js';
 import { describeValue } from '../common/yaml/plain-words.js';
 import type { StepRules } from '../workflows/reading/read-workflow.js';
-import { parseSubmission, type Submission } from './score/parse-submission.js';
+import { type AskedPath, parseSubmission, type Submission } from './score/parse-submission.js';
 
 /** What a body asks to be run: a document's content, and what stands beside it in the JSON form. */
 export interface Execution extends Submission {
@@ -23,9 +23,14 @@ const APP_NAME = /^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$/;
  * The body of an execution: a Score document, or JSON `{app_name, parameters, labels, spec}` where `spec` is a Score
  * document and may be left out, for paths that need none.
  */
-export function readExecution(body: Buffer, contentType: string | undefined, rules: StepRules): Execution {
+export function readExecution(
+  body: Buffer,
+  contentType: string | undefined,
+  rules: StepRules,
+  path: AskedPath,
+): Execution {
   const request = requestOf(body, contentType);
-  if (!request) return { ...parseSubmission(body, contentType, rules), parameters: {}, labels: {} };
+  if (!request) return { ...parseSubmission(body, contentType, rules, path), parameters: {}, labels: {} };
   const { document, fields } = request;
   const errors: ProblemItem[] = [];
   const issue = (issue: DocumentIssue) => errors.push(toItem(document, issue));
@@ -53,13 +58,12 @@ export function readExecution(body: Buffer, contentType: string | undefined, rul
         errors,
       )
     : {};
-  const submission = spec === undefined ? withoutDocument(appName) : readSpec(spec, rules, errors);
+  const submission = spec === undefined ? withoutDocument(appName) : readSpec(spec, rules, path, errors);
   if (errors.length > 0) {
     throw new Problem('invalid_document', `${errors[0]!.path}: ${errors[0]!.message}`, { errors });
   }
   return {
-    ...submission,
-    ...(typeof appName === 'string' ? { appName } : {}),
+    ...(typeof appName === 'string' ? named(submission, appName) : submission),
     parameters: parameters as Record<string, unknown>,
     labels: read,
   };
@@ -79,13 +83,19 @@ function requestOf(
 function withoutDocument(appName: unknown): Submission {
   const name = String(appName);
   const score = { apiVersion: 'score.dev/v1b1', metadata: { name }, containers: {} };
-  return { appName: name, score, environment: {}, steps: undefined };
+  return { appName: name, score, environment: {}, workflow: undefined };
+}
+
+/** The name beside the document is the application's, in the document too: its steps refer to it there. */
+function named(submission: Submission, appName: string): Submission {
+  const { score } = submission;
+  return { ...submission, appName, score: { ...score, metadata: { ...score.metadata, name: appName } } };
 }
 
 /** Its errors are told by path only: the document stands inside another one. */
-function readSpec(spec: unknown, rules: StepRules, errors: ProblemItem[]): Submission {
+function readSpec(spec: unknown, rules: StepRules, path: AskedPath, errors: ProblemItem[]): Submission {
   try {
-    return parseSubmission(JSON.stringify(spec), 'application/json', rules);
+    return parseSubmission(JSON.stringify(spec), 'application/json', rules, path);
   } catch (error) {
     if (!(error instanceof Problem) || error.errors.length === 0) throw error;
     for (const { path, message, hint } of error.errors) {

@@ -21,8 +21,8 @@ async function setup() {
   const validate = jest.fn(() => [] as { path: string[]; message: string }[]);
   const rules: StepRules = { stepTypes: ['bash'], validateConfig: validate, scriptsOf: () => [], maxSteps: 10 };
   const goldenPaths = {
-    get: (name: string) => ({ name }),
-    prepare: jest.fn((): Prepared => ({ steps: [OWN_STEP], parameters: { replicas: '2' }, problems: [] })),
+    get: (name: string) => ({ name, parameters: { replicas: {} }, workflow: { steps: [OWN_STEP] } }),
+    prepare: jest.fn((): Prepared => ({ parameters: { replicas: '2' }, problems: [] })),
   };
   const module = await Test.createTestingModule({
     providers: [
@@ -102,6 +102,17 @@ describe('SpecsService', () => {
     });
   });
 
+  it('takes timeout and attempts from the workflow where the address has none', async () => {
+    const { submit, queue } = await setup();
+    const body = EXAMPLE_SUBMISSION.replace('workflow:\n', 'workflow:\n  timeout: 30m\n  retry: 5\n');
+    await submit({ body });
+    await submit({ body, query: { timeout: 60, max_attempts: 1 } });
+    expect(queue.enqueue.mock.calls.map(([task]) => [task.timeoutSeconds, task.maxAttempts])).toEqual([
+      [1800, 5],
+      [60, 1],
+    ]);
+  });
+
   it('stores nothing where the document is wrong', async () => {
     const { submit, queue, validate } = await setup();
     await expect(submit({ body: 'a: [' })).rejects.toMatchObject({ code: 'malformed_yaml' });
@@ -119,31 +130,34 @@ describe('SpecsService', () => {
     const { submit, queue, goldenPaths } = await setup();
     const body = EXAMPLE_SUBMISSION.slice(0, EXAMPLE_SUBMISSION.indexOf('workflow:'));
     await submit({ body, query: { parameters: { replicas: '2' } } });
-    const document = { metadata: { name: 'demo-app' }, environment: {} };
-    expect(goldenPaths.prepare).toHaveBeenCalledWith({ name: 'deploy-app' }, { replicas: '2' }, document, 'param.');
+    const scope: unknown = expect.objectContaining({ lookUp: expect.any(Function) });
+    const path: unknown = expect.objectContaining({ name: 'deploy-app' });
+    expect(goldenPaths.prepare).toHaveBeenCalledWith(path, { replicas: '2' }, 'param.', scope);
     expect(queue.enqueue.mock.calls[0]![0]).toMatchObject({
       workflowSpec: { workflow: { steps: [OWN_STEP] }, parameters: { replicas: '2' } },
     });
   });
 
-  it('fills in what the env of a step in the document refers to', async () => {
-    const { submit, queue } = await setup();
+  it('keeps the references of a workflow in the document as they are, once they are checked', async () => {
+    const { submit, queue, goldenPaths } = await setup();
     const env = 'env: {APP: "${metadata.name}", N: "${parameters.replicas}", SHELL_OWN: "${HOME}"}';
     await submit({ body: EXAMPLE_SUBMISSION.replace('      config:', `      ${env}\n      config:`) });
     expect(queue.enqueue.mock.calls[0]![0]).toMatchObject({
-      workflowSpec: { workflow: { steps: [{ env: { APP: 'demo-app', N: '2', SHELL_OWN: '${HOME}' } }] } },
+      workflowSpec: { workflow: { steps: [{ env: { APP: '${metadata.name}', N: '${parameters.replicas}' } }] } },
     });
+    // What the golden path's own workflow would need is not asked for.
+    expect(goldenPaths.prepare).toHaveBeenCalledWith(expect.anything(), {}, 'param.', undefined);
     const wrong = EXAMPLE_SUBMISSION.replace('      config:', '      env: {X: "${build.version}"}\n      config:');
     await expect(submit({ body: wrong })).rejects.toMatchObject({
-      code: 'invalid_parameter',
-      errors: [{ path: 'workflow.steps[0].env.X', message: "'${build.version}' refers to nothing" }],
+      code: 'invalid_document',
+      errors: [{ path: 'workflow.steps[0].env.X', message: expect.stringContaining("'${build.version}' refers to") }],
     });
   });
 
   it('tells the problems of parameters', async () => {
     const { submit, queue, goldenPaths } = await setup();
     const problem = { path: 'param.replicas', message: 'must be a whole number' };
-    goldenPaths.prepare.mockReturnValue({ steps: [], parameters: {}, problems: [problem] });
+    goldenPaths.prepare.mockReturnValue({ parameters: {}, problems: [problem] });
     await expect(submit()).rejects.toMatchObject({ code: 'invalid_parameter', errors: [problem] });
     expect(queue.enqueue).not.toHaveBeenCalled();
   });
@@ -153,21 +167,24 @@ describe('SpecsService', () => {
       const { execute, queue, goldenPaths } = await setup();
       const body = { app_name: 'shop', parameters: { operation: 'backup' }, labels: { team: 'a' } };
       expect(await execute(body)).toMatchObject({ application: 'shop', golden_path: 'db-lifecycle' });
-      expect(goldenPaths.prepare.mock.calls[0]).toEqual([
-        { name: 'db-lifecycle' },
+      expect(goldenPaths.prepare).toHaveBeenCalledWith(
+        expect.objectContaining({ name: 'db-lifecycle' }),
         { operation: 'backup' },
-        { metadata: { name: 'shop' }, environment: {} },
         'parameters.',
-      ]);
+        expect.objectContaining({ lookUp: expect.any(Function) }),
+      );
       expect(queue.enqueue.mock.calls[0]![0]).toMatchObject({ appName: 'shop', metadata: { labels: { team: 'a' } } });
     });
 
     it('takes a Score document, alone or beside parameters', async () => {
-      const { execute } = await setup();
+      const { execute, queue } = await setup();
       expect(await execute(EXAMPLE_SUBMISSION)).toMatchObject({ application: 'demo-app' });
       expect(await execute(SCORE)).toMatchObject({ application: 'shop' });
       expect(await execute({ spec: SCORE })).toMatchObject({ application: 'shop' });
       expect(await execute({ spec: SCORE, app_name: 'other' })).toMatchObject({ application: 'other' });
+      expect(queue.enqueue.mock.calls.at(-1)![0]).toMatchObject({
+        workflowSpec: { score: { metadata: { name: 'other' } } },
+      });
     });
 
     it.each<[unknown, string]>([

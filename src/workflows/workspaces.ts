@@ -1,26 +1,29 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Inject, Injectable, Logger, type BeforeApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { removeTree } from './remove-tree.js';
 
 export const WORKSPACES_DIR = Symbol('WORKSPACES_DIR');
 
+const TASK_FOLDER = /^task-[0-9a-f-]{36}$/;
 /** Begins the names of folders that are being removed. */
 const GONE = 'gone-';
 /** With so many folders on their way out, whoever removes one more waits. */
 const MOST_LEAVING = 50;
 
 export interface Workspace {
-  /** The steps' working directory. */
+  /** The steps' working directory, kept from one run of the task to the next. */
   readonly workspace: string;
-  /** Scripts and output files, beside it; also the steps' TMPDIR. */
+  /** Scripts and output files of this run, beside it; also the steps' TMPDIR. */
   readonly runDir: string;
 }
 
 /**
- * A fresh folder for each run, gone when it ends. The names are the task's id and attempt, never the user's words. What is
- * small is done at once and not by Node's thread pool; see `removeTree`.
+ * A folder for each task, kept until the task is done for: a run that follows goes on in it. Its name is the task's id,
+ * never the user's words. Instances may share the root; where they do not, each knows by `lastAttempt` whether what it
+ * has is what the last run left. What is small is done at once and not by Node's thread pool; see `removeTree`.
  */
 @Injectable()
 export class Workspaces implements OnModuleInit, BeforeApplicationShutdown {
@@ -44,14 +47,21 @@ export class Workspaces implements OnModuleInit, BeforeApplicationShutdown {
     await Promise.all(this.leaving);
   }
 
-  async create(taskId: string, attempt: number): Promise<Workspace> {
-    const home = this.home(taskId, attempt);
-    // Left behind where the instance that ran an earlier attempt was killed.
-    for (let past = 1; past <= attempt; past++) await this.remove(taskId, past);
-    const created = { workspace: join(home, 'workspace'), runDir: join(home, 'run') };
-    mkdirSync(created.workspace, { recursive: true, mode: 0o700 });
-    mkdirSync(created.runDir, { mode: 0o700 });
-    return created;
+  /** The attempt that has used the task's folder here last; 0 where there is none. */
+  async lastAttempt(taskId: string): Promise<number> {
+    const noted = await readFile(join(this.home(taskId), 'attempt'), 'utf8').catch(() => '0');
+    return Number.parseInt(noted, 10) || 0;
+  }
+
+  /** The folders for one run; `fresh`: nothing of the runs before is left in them. */
+  async open(taskId: string, attempt: number, fresh: boolean): Promise<Workspace> {
+    const home = this.home(taskId);
+    if (fresh) await this.leave(home);
+    const opened = { workspace: join(home, 'workspace'), runDir: join(home, `run-${attempt}`) };
+    mkdirSync(opened.workspace, { recursive: true, mode: 0o700 });
+    mkdirSync(opened.runDir, { recursive: true, mode: 0o700 });
+    writeFileSync(join(home, 'attempt'), String(attempt), { mode: 0o600 });
+    return opened;
   }
 
   /** Puts files into the steps' working directory; the names are the service's own. */
@@ -59,11 +69,26 @@ export class Workspaces implements OnModuleInit, BeforeApplicationShutdown {
     for (const [name, text] of Object.entries(files)) writeFileSync(join(workspace, name), text);
   }
 
+  /** What belongs to the run alone goes with it. */
+  async close({ runDir }: Workspace): Promise<void> {
+    await this.leave(runDir);
+  }
+
+  async remove(taskId: string): Promise<void> {
+    await this.leave(this.home(taskId));
+  }
+
+  /** The tasks that have a folder here. */
+  async taskIds(): Promise<string[]> {
+    const names = await readdir(this.root).catch(() => []);
+    return names.filter((name) => TASK_FOLDER.test(name));
+  }
+
   /** The folder is gone when it resolves; what was in it takes its time, and nobody waits for it. */
-  async remove(taskId: string, attempt: number): Promise<void> {
+  private async leave(path: string): Promise<void> {
     const gone = join(this.root, GONE + randomUUID());
     try {
-      renameSync(this.home(taskId, attempt), gone);
+      renameSync(path, gone);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
       throw error;
@@ -81,8 +106,8 @@ export class Workspaces implements OnModuleInit, BeforeApplicationShutdown {
     this.leaving.add(leaving);
   }
 
-  private home(taskId: string, attempt: number): string {
-    if (!/^task-[0-9a-f-]{36}$/.test(taskId)) throw new Error(`'${taskId}' is no task id: no folder is made for it`);
-    return resolve(this.root, `${taskId}.${attempt}`);
+  private home(taskId: string): string {
+    if (!TASK_FOLDER.test(taskId)) throw new Error(`'${taskId}' is no task id: no folder is made for it`);
+    return resolve(this.root, taskId);
   }
 }

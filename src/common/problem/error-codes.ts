@@ -74,6 +74,11 @@ const registry = {
     title: 'A parameter is not valid',
     action: 'Correct every parameter named in errors[].',
   },
+  invalid_catalogue: {
+    status: 422,
+    title: 'The catalogue of golden paths is not valid',
+    action: 'Correct every place named in errors[] and reload; until then the catalogue read before is in force.',
+  },
   // Who asks
   unauthorized: {
     status: 401,

@@ -2,6 +2,8 @@ import { ERROR_CODES, type ErrorCode } from './error-codes.js';
 
 /** One thing that is wrong in the input: where, what, and what to do about it. */
 export interface ProblemItem {
+  /** Where the input is several files. */
+  readonly file?: string;
   /** The place in the data, e.g. `containers.web.image` or `workflow.steps[0].type`, or a parameter's name. */
   readonly path?: string;
   /** The place in the text, both from 1; a column counts characters. */

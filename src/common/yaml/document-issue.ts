@@ -8,6 +8,8 @@ export interface DocumentIssue {
   readonly path: DocumentPath;
   /** What of the entry is wrong, and so where to point: at its value unless it says otherwise. */
   readonly part?: 'key' | 'value';
+  /** Of an error inside a text: its offset in the value. */
+  readonly within?: number;
   readonly message: string;
   readonly hint?: string;
 }
@@ -18,7 +20,7 @@ export const MAX_COUNTED = 1000;
 /** One Problem for all issues, in the order of the lines. Its detail repeats the first: many clients show only that. */
 export function invalidDocument(document: ParsedDocument, issues: readonly DocumentIssue[]): Problem {
   const errors = issues
-    .map((issue) => ({ issue, offset: document.offsetOf(issue.path, issue.part) }))
+    .map((issue) => ({ issue, offset: document.offsetOf(issue.path, issue.part, issue.within) }))
     .sort((a, b) => a.offset - b.offset)
     .slice(0, LIMITS.problems)
     .map(({ issue }) => toItem(document, issue));
@@ -40,7 +42,7 @@ function countOf(count: number): string {
 export function toItem(document: ParsedDocument, issue: DocumentIssue): ProblemItem {
   return {
     ...(issue.path.length > 0 ? { path: formatPath(issue.path) } : {}),
-    ...document.locate(issue.path, issue.part),
+    ...document.locate(issue.path, issue.part, issue.within),
     message: issue.message,
     ...(issue.hint === undefined ? {} : { hint: issue.hint }),
   };

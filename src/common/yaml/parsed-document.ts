@@ -1,5 +1,6 @@
 import type { DocumentPath } from './document-path.js';
 import { LineIndex, type Position } from './line-index.js';
+import { placeInText } from './place-in-text.js';
 
 /** Where an entry of a mapping or list stands in the text. */
 export interface Place {
@@ -20,6 +21,8 @@ export interface Places {
 /** A document as plain data, and the way back from the data to the text. */
 export class ParsedDocument {
   private lines?: LineIndex;
+  /** Of the file, where the document is not the first in it. */
+  linesBefore = 0;
 
   constructor(
     private readonly text: string,
@@ -30,16 +33,21 @@ export class ParsedDocument {
 
   /**
    * The place of a value, or of its key: where there is no such value, that of the mapping or list that lacks it. A
-   * mapping or list is found at its key, since that is where its reader looks for it.
+   * mapping or list is found at its key, since that is where its reader looks for it. `within` is an offset in a text,
+   * whose own place is the answer where that is unclear.
    */
-  locate(path: DocumentPath, part: 'key' | 'value' = 'value'): Position {
+  locate(path: DocumentPath, part: 'key' | 'value' = 'value', within?: number): Position {
     this.lines ??= new LineIndex(this.text);
-    return this.lines.position(this.offsetOf(path, part));
+    const { line, column } = this.lines.position(this.offsetOf(path, part, within));
+    return { line: line + this.linesBefore, column };
   }
 
   /** The same place as an offset, which costs less: columns must be counted. */
-  offsetOf(path: DocumentPath, part: 'key' | 'value' = 'value'): number {
+  offsetOf(path: DocumentPath, part: 'key' | 'value' = 'value', within?: number): number {
     const { place, value, whole } = this.walk(path);
+    if (within !== undefined && whole && typeof value === 'string') {
+      return placeInText(this.text, place.valueOffset, value, within) ?? place.valueOffset;
+    }
     // Of nothing at all there is no place but its key's.
     const empty = value === null && place.source === undefined;
     const atKey = part === 'key' || !whole || empty || (typeof value === 'object' && value !== null);

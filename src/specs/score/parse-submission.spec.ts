@@ -5,6 +5,8 @@ import type { StepRules } from '../../workflows/reading/read-workflow.js';
 
 const RULES: StepRules = { stepTypes: ['bash', 'noop'], validateConfig: () => [], scriptsOf: () => [], maxSteps: 1000 };
 
+const PATH = { name: 'deploy-app', parameters: { replicas: { type: 'int', required: false } } } as const;
+
 const DOCUMENT = `apiVersion: score.dev/v1b1
 metadata:
   name: my-app
@@ -33,7 +35,7 @@ workflow:
 `;
 
 function submit(body: string | Buffer, type: string | undefined = 'application/yaml'): Submission {
-  return parseSubmission(body, type, RULES);
+  return parseSubmission(body, type, RULES, PATH);
 }
 
 function refusal(body: string | Buffer, type?: string): Problem {
@@ -57,8 +59,50 @@ test('a document with everything in it', () => {
       resources: { db: { type: 'postgres' } },
     },
     environment: { type: 'ephemeral' },
-    steps: [{ name: 'hello', type: 'bash', env: {}, config: { command: 'echo hello' } }],
+    workflow: { steps: [{ name: 'hello', type: 'bash', env: {}, config: { command: 'echo hello' } }] },
   });
+});
+
+test('references of the steps are checked against the document, the parameters and the other steps', () => {
+  const steps = (text: string) =>
+    DOCUMENT.replace('        command: echo hello', `        command: |\n          ${text}`);
+  expect(
+    submit(steps('${metadata.name} ${environment.type} ${resources.db.type} ${parameters.replicas}')),
+  ).toBeDefined();
+  const problem = refusal(
+    steps('${metadata.owner} ${environment.zone}\n          x ${resources.cache.host} ${parameters.replica}'),
+  );
+  expect(problem.errors.map(({ path, line, column, message }) => [path, line, column, message])).toEqual([
+    [
+      'workflow.steps[0].config.command',
+      26,
+      11,
+      "'${metadata.owner}' refers to nothing: the document does not have it",
+    ],
+    [
+      'workflow.steps[0].config.command',
+      26,
+      29,
+      "'${environment.zone}' refers to nothing: the document does not have it",
+    ],
+    [
+      'workflow.steps[0].config.command',
+      27,
+      13,
+      "'${resources.cache.host}' refers to nothing: the document does not have it",
+    ],
+    [
+      'workflow.steps[0].config.command',
+      27,
+      37,
+      "'${parameters.replica}' refers to nothing: there is no parameter 'replica'",
+    ],
+  ]);
+});
+
+test('where the Score part is wrong, what steps refer to in it is not told as well', () => {
+  const wrong = DOCUMENT.replace('my-app', 'X').replace('echo hello', 'echo ${metadata.owner} ${parameters.x}');
+  expect(refusal(wrong).errors.map(({ path }) => path)).toEqual(['metadata.name', 'workflow.steps[0].config.command']);
 });
 
 test('the same in JSON', () => {
@@ -67,7 +111,7 @@ test('the same in JSON', () => {
     appName: 'my-app',
     score,
     environment: {},
-    steps: undefined,
+    workflow: undefined,
   });
 });
 

@@ -1,16 +1,22 @@
 import { Problem } from '../../common/problem/problem.js';
 import { parseDocument } from '../../common/yaml/parse-document.js';
-import type { StepRunner } from '../step-runner.js';
-import type { StepDefinition } from '../workflow.js';
+import type { StepConfig, StepProblem } from '../step-runner.js';
+import type { Workflow } from '../workflow.js';
 import { type DocumentIssue, toItem } from '../../common/yaml/document-issue.js';
 import { readWorkflow, type StepRules } from './read-workflow.js';
+import { submittedWorkflow } from './submitted-workflow.js';
 
-/** Stands in for a runner: bash wants `config.command`, and says so. */
-const validate: StepRunner['validate'] = (config) => {
-  return typeof config.command === 'string'
+/** Stands in for a runner: bash wants `config.command`, knows `config.shell` too, and nothing else. */
+const validate = (config: StepConfig): StepProblem[] => [
+  ...Object.keys(config)
+    .filter((key) => key !== 'command' && key !== 'shell')
+    .map((key) => ({ path: [key], message: `'${key}' is unknown to bash`, hint: 'Remove it.' })),
+  ...(Object.hasOwn(config, 'command')
     ? []
-    : [{ path: ['command'], message: "'command' is missing", hint: 'Add it.' }];
-};
+    : [{ path: ['command'], message: "'command' is missing", hint: 'Add it.' }]),
+  ...(typeof (config.command ?? '') === 'string' ? [] : [{ path: ['command'], message: "'command' is no text" }]),
+  ...(typeof (config.shell ?? {}) === 'object' ? [] : [{ path: ['shell', 'name'], message: "'name' is missing" }]),
+];
 
 const RULES: StepRules = {
   stepTypes: ['bash', 'noop'],
@@ -20,7 +26,7 @@ const RULES: StepRules = {
 };
 
 interface Reading {
-  readonly steps: StepDefinition[] | undefined;
+  readonly workflow: Workflow | undefined;
   /** `path line:column message | hint` of each error. */
   readonly errors: string[];
 }
@@ -28,11 +34,17 @@ interface Reading {
 function read(text: string, rules = RULES): Reading {
   const document = parseDocument(text, 'yaml');
   const issues: DocumentIssue[] = [];
-  const steps = readWorkflow(document, document.value as Record<string, unknown>, rules, issues);
+  const source = submittedWorkflow(document, document.value as Record<string, unknown>, 'deploy-app', issues);
+  const workflow = source && readWorkflow(document, source, rules, issues)?.workflow;
   const errors = issues
     .map((issue) => toItem(document, issue))
     .map(({ path, line, column, message, hint }) => `${path ?? ''} ${line}:${column} ${message} | ${hint ?? ''}`);
-  return { steps, errors };
+  return { workflow, errors };
+}
+
+/** A workflow of one good bash step with one more field. */
+function bash(field: string): string {
+  return step(`command: make\n      ${field}`).replace('noop', 'bash');
 }
 
 /** A workflow of one good step with one more field. */
@@ -45,7 +57,7 @@ test('steps as they stand in the document', () => {
     'workflow:',
     '  steps:',
     '    - name: build',
-    '      type: bash',
+    '      type: noop',
     '      env: {A: x, VERSION: 1.10, ON: true, EMPTY: ""}',
     '      timeout: 1m30s',
     '      config: {command: make, more: [1]}',
@@ -53,30 +65,134 @@ test('steps as they stand in the document', () => {
   ].join('\n');
   expect(read(text)).toEqual({
     errors: [],
-    steps: [
-      {
-        name: 'build',
-        type: 'bash',
-        env: { A: 'x', VERSION: '1.10', ON: 'true', EMPTY: '' },
-        timeoutSeconds: 90,
-        config: { command: 'make', more: [1] },
-      },
-      { name: 'rest.of_it-2', type: 'noop', env: {}, timeoutSeconds: 0.5, config: {} },
-    ],
+    workflow: {
+      steps: [
+        {
+          name: 'build',
+          type: 'noop',
+          env: { A: 'x', VERSION: '1.10', ON: 'true', EMPTY: '' },
+          timeoutSeconds: 90,
+          config: { command: 'make', more: [1] },
+        },
+        { name: 'rest.of_it-2', type: 'noop', env: {}, timeoutSeconds: 0.5, config: {} },
+      ],
+    },
   });
 });
 
-test('none, or the only one of the named workflows', () => {
-  expect(read('a: 1')).toEqual({ steps: undefined, errors: [] });
-  const { steps, errors } = read('workflows:\n  provision-db:\n    steps:\n      - {name: a, type: noop}\n');
-  expect([steps?.[0]?.name, errors]).toEqual(['a', []]);
+const EXPONENTIAL = { type: 'exponential', initialSeconds: 1, factor: 2, maxSeconds: 300, jitter: 'full' };
+
+test('every field of a step', () => {
+  const text = `workflow:
+  steps:
+    - name: a
+      type: noop
+      when: always
+      if: $A == 1
+      unless: true
+      dependsOn: b
+      retry: {max_attempts: 5, backoff: {type: linear, initial: 2s, max: 1m, jitter: none}}
+      continue_on_error: true
+      outputFile: out/results.json
+      setVariables: {VERSION: 1.10}
+      namespace: prod
+      config: {path: ./x}
+    - {name: b, type: noop, retry: 3, dependsOn: []}
+`;
+  expect(read(text)).toEqual({
+    errors: [],
+    workflow: {
+      steps: [
+        {
+          name: 'a',
+          type: 'noop',
+          env: {},
+          when: 'always',
+          if: '$A == 1',
+          unless: 'true',
+          dependsOn: ['b'],
+          retry: {
+            maxAttempts: 5,
+            backoff: { type: 'linear', initialSeconds: 2, factor: 2, maxSeconds: 60, jitter: 'none' },
+          },
+          continueOnError: true,
+          outputFile: 'out/results.json',
+          setVariables: { VERSION: '1.10' },
+          config: { path: './x', namespace: 'prod' },
+        },
+        {
+          name: 'b',
+          type: 'noop',
+          env: {},
+          config: {},
+          dependsOn: [],
+          retry: { maxAttempts: 3, backoff: EXPONENTIAL },
+        },
+      ],
+    },
+  });
+});
+
+test('steps side by side', () => {
+  const text = `workflow:
+  steps:
+    - {name: c, type: noop, parallel: true, parallelGroup: 1}
+    - {name: d, type: noop, parallel: true, retry: {max_attempts: 2, backoff: {initial: 10m}}}
+    - {name: e, type: noop, parallel: false}
+`;
+  expect(read(text)).toEqual({
+    errors: [],
+    workflow: {
+      steps: [
+        { name: 'c', type: 'noop', env: {}, config: {}, parallelGroup: '1' },
+        {
+          name: 'd',
+          type: 'noop',
+          env: {},
+          config: {},
+          parallelGroup: '',
+          retry: { maxAttempts: 2, backoff: { ...EXPONENTIAL, initialSeconds: 600, maxSeconds: 600 } },
+        },
+        { name: 'e', type: 'noop', env: {}, config: {} },
+      ],
+    },
+  });
+});
+
+test('every field of a workflow', () => {
+  const text = `workflow:
+  steps: [{name: a, type: noop}]
+  variables: {REGION: eu, REPLICAS: 3}
+  outputs: {url: "https://x"}
+  timeout: 2h
+  retry: 2
+  resume: without_workspace
+`;
+  expect(read(text)).toMatchObject({
+    errors: [],
+    workflow: {
+      variables: { REGION: 'eu', REPLICAS: '3' },
+      outputs: { url: 'https://x' },
+      timeoutSeconds: 7200,
+      retry: { maxAttempts: 2 },
+      resume: 'without_workspace',
+    },
+  });
+});
+
+test('none, the only one of the named workflows, or the one with the golden path´s name', () => {
+  expect(read('a: 1')).toEqual({ workflow: undefined, errors: [] });
+  const one = read('workflows:\n  provision-db:\n    steps:\n      - {name: a, type: noop}\n');
+  expect([one.workflow?.steps[0]?.name, one.errors]).toEqual(['a', []]);
+  const two = read('workflows: {x: {steps: []}, deploy-app: {steps: [{name: b, type: noop}]}}');
+  expect([two.workflow?.steps[0]?.name, two.errors]).toEqual(['b', []]);
 });
 
 const mistakes: [name: string, text: string, ...errors: string[]][] = [
   [
     'several named workflows',
     'a: 1\nworkflows:\n  one: {}\n  two: {}\n',
-    "workflows 2:1 'workflows' has 2 workflows (one, two); one submission runs one of them | Choose one of them, and leave the others out.",
+    "workflows 2:1 'workflows' has 2 workflows (one, two), and none has the golden path's name | Name the one to run 'deploy-app', or submit with",
   ],
   ['no named workflow', 'workflows: {}', "workflows 1:1 'workflows' is empty |"],
   [
@@ -154,19 +270,153 @@ const mistakes: [name: string, text: string, ...errors: string[]][] = [
     "workflow.steps[1].name 4:14 Two steps have the name 'a' | The other one is workflow.steps[0]: rename one of them.",
   ],
   [
-    'a misspelt field',
-    step('timout: 5'),
+    'a misspelt field, of a type that does not know it',
+    bash('timout: 5'),
+    "workflow.steps[0].timout 6:7 unknown key 'timout' in a step | Did you mean 'timeout'?",
+  ],
+  [
+    'a misspelt field of an unknown type',
+    step('timout: 5').replace('noop', 'quantum'),
+    "workflow.steps[0].type 4:13 unknown step type 'quantum' |",
     "workflow.steps[0].timout 5:7 unknown key 'timout' in a step | Did you mean 'timeout'?",
   ],
+  ...[
+    ['depends_on', 'dependsOn'],
+    ['needs', 'dependsOn'],
+    ['continueOnError', 'continue_on_error'],
+    ['retries', 'retry'],
+    ['output_file', 'outputFile'],
+    ['set-variables', 'setVariables'],
+    ['IF', 'if'],
+  ].map(([key, meant]): (typeof mistakes)[number] => [
+    `${key}, whatever the type`,
+    step(`${key}: 5`),
+    `workflow.steps[0].${key} 5:7 unknown key '${key}' in a step | Did you mean '${meant}'?`,
+  ]),
   [
-    'a field of the type',
-    step('playbook: x'),
-    "workflow.steps[0].playbook 5:7 unknown key 'playbook' in a step | Known here: name, type, env, timeout, config; what belongs to the step's type stands below 'config:'.",
+    'a field that the type does not know',
+    bash('playbook: x'),
+    "workflow.steps[0].playbook 6:17 'playbook' is unknown to bash | Remove it.",
   ],
   [
-    'a field for later',
-    step('dependsOn: [a]'),
-    "workflow.steps[0].dependsOn 5:7 'dependsOn' is not supported yet | Steps run one after the other",
+    'a field that the type does not know, below config',
+    step('config: {command: x, playbook: x}').replace('noop', 'bash'),
+    "workflow.steps[0].config.playbook 5:38 'playbook' is unknown to bash | Remove it.",
+  ],
+  [
+    'fields at both places, each told where it stands',
+    step('command: 5\n      config:\n        shell: 1').replace('noop', 'bash'),
+    "workflow.steps[0].command 5:16 'command' is no text |",
+    "workflow.steps[0].config.shell.name 7:9 'name' is missing |",
+  ],
+  [
+    'one field at both places',
+    step('path: a\n      config: {path: b}'),
+    "workflow.steps[0].path 5:7 'path' stands in the step and below its 'config' | Keep one of the two.",
+  ],
+  [
+    'when',
+    step('when: on_sucess'),
+    "workflow.steps[0].when 5:13 'when' must be one of on_success, always, on_failure, manual, but is the text 'on_sucess' | Did you mean 'on_success'?",
+  ],
+  ['when of a list', step('when: [always]'), "workflow.steps[0].when 5:7 'when' must be one of"],
+  [
+    'if of a number',
+    step('if: 5'),
+    "workflow.steps[0].if 5:11 'if' must be a text, but is the number 5 | Put it in quotes",
+  ],
+  [
+    'an empty unless',
+    step('unless: ""'),
+    "workflow.steps[0].unless 5:15 'unless' must be a text, but is an empty text",
+  ],
+  [
+    'dependsOn of a number',
+    step('dependsOn: 5'),
+    "workflow.steps[0].dependsOn 5:18 'dependsOn' must be a list of names of steps, but is the number 5 |",
+  ],
+  [
+    'dependsOn of lists',
+    step('dependsOn: [one, [two]]'),
+    "workflow.steps[0].dependsOn[1] 5:24 'dependsOn' must be a list of names of steps, but has a list | Write",
+  ],
+  [
+    'parallel in words',
+    step('parallel: yes\n      parallelGroup: {a: 1}'),
+    "workflow.steps[0].parallel 5:17 'parallel' must be true or false, but is the text 'yes' | Write true or false",
+    "workflow.steps[0].parallelGroup 6:7 'parallelGroup' must be a name or a number, but is a mapping",
+  ],
+  [
+    'a group without parallel',
+    step('parallelGroup: 1'),
+    "workflow.steps[0].parallelGroup 5:7 'parallelGroup' says nothing of a step that is not parallel | Add",
+  ],
+  [
+    'no number of attempts',
+    step('retry: {backoff: {}}'),
+    "workflow.steps[0].retry.max_attempts 5:7 'max_attempts' is missing in 'retry' | Add",
+  ],
+  [
+    'too many attempts',
+    step('retry: 101'),
+    "workflow.steps[0].retry 5:14 'retry' must be a whole number of attempts from 1 to 100, but is the number 101",
+  ],
+  ['half an attempt', step('retry: {max_attempts: 1.5}'), 'workflow.steps[0].retry.max_attempts 5:29'],
+  ['attempts in quotes', step('retry: "3"'), "workflow.steps[0].retry 5:14 'retry' must be a whole number"],
+  [
+    'a backoff with nothing right in it',
+    step('retry: {max_attempts: 2, tries: 1, backoff: {type: cubic, initial: soon, factor: 0, max: -1, jitter: some}}'),
+    "workflow.steps[0].retry.tries 5:32 unknown key 'tries' in 'retry' | Known here: max_attempts, backoff.",
+    "workflow.steps[0].retry.backoff.type 5:58 'type' must be one of fixed, linear, exponential",
+    "workflow.steps[0].retry.backoff.initial 5:74 'initial' must be a time, but is the text 'soon'",
+    "workflow.steps[0].retry.backoff.factor 5:88 'factor' must be a number from 1 to 100",
+    "workflow.steps[0].retry.backoff.max 5:96 'max' must be a time, but is the number -1",
+    "workflow.steps[0].retry.backoff.jitter 5:108 'jitter' must be one of none, full",
+  ],
+  [
+    'a factor for what has none, a longest wait that is the shorter one',
+    step('retry: {max_attempts: 2, backoff: {type: fixed, factor: 2, initial: 10, max: 5}}'),
+    "workflow.steps[0].retry.backoff.factor 5:63 'factor' is for exponential backoff, and this one is fixed |",
+    "workflow.steps[0].retry.backoff.max 5:84 'max' is less than 'initial' |",
+  ],
+  [
+    'continue_on_error in words',
+    step('continue_on_error: sometimes'),
+    "workflow.steps[0].continue_on_error 5:26 'continue_on_error' must be true or false",
+  ],
+  [
+    'an absolute outputFile',
+    step('outputFile: /tmp/x.json'),
+    "workflow.steps[0].outputFile 5:19 'outputFile' must be a path inside the task's workspace, but is the text '/tmp/x.json' | Write it to the step's working directory, and here \"outputFile: x.json\".",
+  ],
+  ['an outputFile elsewhere', step('outputFile: a/../../x'), "workflow.steps[0].outputFile 5:19 'outputFile' must be"],
+  ['an outputFile that is a folder', step('outputFile: ../'), 'workflow.steps[0].outputFile 5:19'],
+  [
+    'setVariables with what is no variable',
+    step('setVariables: {a-b: 1, c: []}'),
+    "workflow.steps[0].setVariables.a-b 5:22 'a-b' is not a valid name of a variable |",
+    "workflow.steps[0].setVariables.c 5:30 'c' must be a text, a number or true or false, but is a list",
+  ],
+  [
+    'an order that contradicts itself',
+    'workflow:\n  steps:\n    - {name: a, type: noop, dependsOn: [b, x]}\n    - {name: b, type: noop, dependsOn: a}\n    - {name: c, type: noop, parallel: true}\n',
+    "workflow.steps[0].dependsOn[1] 3:44 'dependsOn' names 'x', and there is no such step |",
+    "workflow.steps[2].parallel 5:39 'parallel' and 'dependsOn' cannot both order one workflow | With dependsOn",
+    'workflow.steps[0].dependsOn[0] 3:41 These steps wait for each other: a → b → a | Each depends on the next',
+  ],
+  [
+    'a step with the name of a scope',
+    step('').replace('one', 'workflow'),
+    "workflow.steps[0].name 3:13 A step cannot have the name 'workflow' | ${workflow.…} is something else",
+  ],
+  [
+    'a workflow with nothing right in it',
+    'workflow:\n  steps: [{name: a, type: noop}]\n  variables: [a]\n  outputs: {"a b": 1}\n  timeout: 400d\n  retry: no\n  resume: always\n',
+    "workflow.variables 3:3 'variables' must be a mapping, but is a list",
+    'workflow.outputs["a b"] 4:13 \'a b\' is not a valid name of an output',
+    "workflow.timeout 5:12 'timeout' is longer than 366 days",
+    "workflow.retry 6:10 'retry' must be a whole number of attempts",
+    "workflow.resume 7:11 'resume' must be one of without_workspace",
   ],
   ['env as a list', step('env: [A=1]'), "workflow.steps[0].env 5:7 'env' must be a mapping, but is a list |"],
   [
@@ -214,7 +464,7 @@ const mistakes: [name: string, text: string, ...errors: string[]][] = [
   ],
   [
     "what the type's runner finds",
-    step('config:\n        x: 1').replace('noop', 'bash'),
+    step('config:\n        shell: {}').replace('noop', 'bash'),
     "workflow.steps[0].config.command 5:7 'command' is missing | Add it.",
   ],
   [
@@ -237,7 +487,7 @@ test('more steps than the service accepts are a 413, not a thousand errors', () 
   const steps = (count: number): string =>
     `workflow:\n  steps:\n${Array.from({ length: count }, (_, at) => `    - {name: s${at}, type: noop}\n`).join('')}`;
   const rules = { ...RULES, maxSteps: 10 };
-  expect(read(steps(10), rules).steps).toHaveLength(10);
+  expect(read(steps(10), rules).workflow?.steps).toHaveLength(10);
   try {
     read(steps(11), rules);
   } catch (error) {

@@ -57,14 +57,21 @@ export function parseStepOutput(content: Buffer): StepOutput {
 
 /** The outputs in the file; a step may have removed or replaced it. */
 export function readStepOutput(path: string): StepOutput {
+  const { content, problem } = readRegularFile(path);
+  if (content !== undefined) return parseStepOutput(content);
+  return { outputs: {}, ...(problem === undefined ? {} : { problem }) };
+}
+
+/**
+ * The content of a file that a step may have put there, with one byte more than is allowed where there is more; neither
+ * `content` nor `problem` where there is no file. It is small, and read at once: see `removeTree`.
+ */
+export function readRegularFile(path: string): { content?: Buffer; problem?: string } {
   let file: number | undefined;
   try {
     // Of a link the target could be anything; opening a pipe would block.
     file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    const stat = fstatSync(file);
-    if (!stat.isFile()) return { outputs: {}, problem: 'is not a regular file' };
-    // The usual case: a step without outputs.
-    if (stat.size === 0) return { outputs: {} };
+    if (!fstatSync(file).isFile()) return { problem: 'is not a regular file' };
     const buffer = Buffer.alloc(OUTPUT_LIMIT_BYTES + 1);
     let length = 0;
     for (;;) {
@@ -72,10 +79,10 @@ export function readStepOutput(path: string): StepOutput {
       if (bytesRead === 0) break;
       length += bytesRead;
     }
-    return parseStepOutput(buffer.subarray(0, length));
+    return { content: buffer.subarray(0, length) };
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    return code === 'ENOENT' ? { outputs: {} } : { outputs: {}, problem: `could not be read (${code})` };
+    return code === 'ENOENT' ? {} : { problem: `could not be read (${code})` };
   } finally {
     if (file !== undefined) closeSync(file);
   }

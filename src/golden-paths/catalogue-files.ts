@@ -1,0 +1,71 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, extname, relative, resolve, sep } from 'node:path';
+import { Problem, type ProblemItem } from '../common/problem/problem.js';
+import { type DocumentIssue, toItem } from '../common/yaml/document-issue.js';
+import { parseDocuments } from '../common/yaml/parse-documents.js';
+import type { ParsedDocument } from '../common/yaml/parsed-document.js';
+
+/** The files of one catalogue: each is read once, and all that is wrong in them is collected. */
+export class CatalogueFiles {
+  readonly faults: ProblemItem[] = [];
+  private readonly known = new Map<string, Promise<readonly ParsedDocument[] | undefined>>();
+
+  /** `catalogue` is the file that names the others. */
+  constructor(readonly catalogue: string) {}
+
+  /** The documents of a file; undefined, and noted with `fix`, where it cannot be read. */
+  documents(file: string, fix: string): Promise<readonly ParsedDocument[] | undefined> {
+    let documents = this.known.get(file);
+    if (documents === undefined) this.known.set(file, (documents = this.read(file, fix)));
+    return documents;
+  }
+
+  /** The documents in a text that came from elsewhere; it has no file. */
+  parse(body: Buffer, file?: string): readonly ParsedDocument[] | undefined {
+    return this.noting(file, () => parseDocuments(body));
+  }
+
+  /**
+   * Where a workflow file is that the catalogue names. Only YAML files below the catalogue's own folder: what a catalogue
+   * can name is what its owner put beside it.
+   */
+  locate(named: string): string | undefined {
+    const folder = dirname(resolve(this.catalogue));
+    const target = resolve(folder, named);
+    const isYaml = ['.yaml', '.yml'].includes(extname(target));
+    return !isYaml || relative(folder, target).split(sep)[0] === '..' ? undefined : target;
+  }
+
+  note(file: string | undefined, document: ParsedDocument, issues: readonly DocumentIssue[]): void {
+    this.add(
+      file,
+      issues.map((issue) => toItem(document, issue)),
+    );
+  }
+
+  /** What `action` gives; where it throws a Problem, its errors are noted. */
+  noting<T>(file: string | undefined, action: () => T): T | undefined {
+    try {
+      return action();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      this.add(file, error.errors.length > 0 ? error.errors : [{ message: error.detail.replace(/\.$/, '') }]);
+      return undefined;
+    }
+  }
+
+  private add(file: string | undefined, items: readonly ProblemItem[]): void {
+    this.faults.push(...items.map((item) => (file === undefined ? item : { file, ...item })));
+  }
+
+  private async read(file: string, fix: string): Promise<readonly ParsedDocument[] | undefined> {
+    try {
+      return this.parse(await readFile(file), file);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === undefined) throw error;
+      this.add(file, [{ message: `cannot be read (${code})`, hint: fix }]);
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,168 @@
+import { type DocumentIssue, MAX_COUNTED } from '../../common/yaml/document-issue.js';
+import type { DocumentPath } from '../../common/yaml/document-path.js';
+import { ExpressionError } from '../expressions/expression.js';
+import { parseExpression } from '../expressions/parse-expression.js';
+import { isDag, namedOrder } from '../order-problems.js';
+import { Ancestry, planOf } from '../plan.js';
+import { referencesInValue, type Scope } from '../references/references.js';
+import { prepareScript } from '../references/script-references.js';
+import type { StepDefinition, Workflow } from '../workflow.js';
+import { KnownNames, type ReferencePlace } from './known-names.js';
+import type { ReadWorkflow, StepRules } from './read-workflow.js';
+
+/** What a workflow can refer to beside its own steps and variables. */
+export interface Surroundings {
+  /** The names of the golden path's parameters; undefined where it is not known which they are. */
+  readonly parameters?: readonly string[];
+  /** The submitted document, which is asked for `metadata`, `environment` and `resources`; undefined before it is known. */
+  readonly document?: Scope;
+}
+
+/** A reference that only a document can answer. */
+export interface OpenReference {
+  /** The name of the step that has it; undefined for the outputs of the workflow. */
+  readonly step?: string;
+  readonly path: readonly string[];
+}
+
+/**
+ * Notes each reference that leads nowhere, as far as that can be known before the workflow runs. Returns those that the
+ * document must answer, once each for a step, where it is not known yet.
+ */
+export function checkReferences(
+  read: ReadWorkflow,
+  surroundings: Surroundings,
+  scriptsOf: StepRules['scriptsOf'],
+  issues: DocumentIssue[],
+): OpenReference[] {
+  return new ReferenceCheck(read, surroundings, scriptsOf, issues).check();
+}
+
+class ReferenceCheck {
+  private readonly names: KnownNames;
+  private readonly stepNames: readonly string[];
+  private readonly variables: ReadonlySet<string>;
+  private readonly open = new Map<string, OpenReference>();
+
+  constructor(
+    private readonly read: ReadWorkflow,
+    private readonly surroundings: Surroundings,
+    private readonly scriptsOf: StepRules['scriptsOf'],
+    private readonly issues: DocumentIssue[],
+  ) {
+    const { steps } = read.workflow;
+    this.stepNames = steps.map(({ name }) => name).filter((name) => name !== '');
+    this.variables = variablesOf(read.workflow);
+    this.names = new KnownNames(
+      steps.map(({ name }) => name),
+      this.variables,
+      surroundings.parameters,
+      surroundings.document,
+      beforeIn(steps),
+    );
+  }
+
+  check(): OpenReference[] {
+    const { workflow, places } = this.read;
+    workflow.steps.forEach((step, index) => this.checkStep(step, index));
+    this.checkValue(workflow.outputs, places.part('outputs'), {});
+    for (const { at, reference } of referencesInValue(workflow.variables ?? {})) {
+      const hint = "Use the reference where it is needed, or let a step set the variable with 'setVariables'.";
+      this.note(places.part('variables', ...at), reference.offset, `${reference.text} is not filled in here`, hint);
+    }
+    return [...this.open.values()];
+  }
+
+  private checkStep(step: StepDefinition, index: number): void {
+    const { places } = this.read;
+    for (const field of ['if', 'unless'] as const) {
+      const text = step[field];
+      if (text !== undefined) this.checkCondition(text, step, index, places.step(index, [field]));
+    }
+    const scripts = this.scriptsOf(step.type);
+    for (const [field, value] of Object.entries(step.config)) {
+      const path = places.step(index, ['config', field]);
+      if (scripts.includes(field) && typeof value === 'string') this.checkScript(value, path, { step: index });
+      else this.checkValue(value, path, { step: index });
+    }
+    for (const field of ['env', 'outputFile', 'setVariables'] as const) {
+      this.checkValue(step[field], places.step(index, [field]), { step: index, own: field === 'setVariables' });
+    }
+  }
+
+  private checkValue(value: unknown, path: DocumentPath, whose: ReferencePlace): void {
+    for (const { at, reference } of referencesInValue(value)) {
+      this.checkPath(reference.path, reference.text, [...path, ...at], reference.offset, whose);
+    }
+  }
+
+  /** In a script only those count that bash would expand; the others are problems of their own, or no references. */
+  private checkScript(script: string, path: DocumentPath, whose: ReferencePlace): void {
+    const { variables, problems } = prepareScript(script);
+    for (const { offset, message, hint } of problems) this.note(path, offset, message, hint);
+    for (const reference of Object.values(variables)) {
+      const text = `\${${reference.join('.')}}`;
+      this.checkPath(reference, text, path, Math.max(0, script.indexOf(text)), whose);
+    }
+  }
+
+  private checkCondition(text: string, step: StepDefinition, index: number, path: DocumentPath): void {
+    try {
+      for (const reference of parseExpression(text, this.stepNames).references) {
+        const written = reference.kind === 'variable' ? reference.name : reference.path.join('.');
+        const offset = Math.max(0, text.indexOf(written));
+        if (reference.kind === 'variable') this.checkVariable(written, step, path, offset);
+        else this.checkPath(reference.path, written, path, offset, { step: index, condition: true });
+      }
+    } catch (error) {
+      if (!(error instanceof ExpressionError)) throw error;
+      this.note(path, error.offset, `'${String(path.at(-1))}' is no condition: ${error.message}`, error.hint);
+    }
+  }
+
+  private checkVariable(name: string, { env }: StepDefinition, path: DocumentPath, offset: number): void {
+    if (Object.hasOwn(env, name) || this.variables.has(name)) return;
+    const meant = this.names.suggest(name, [...Object.keys(env), ...this.variables]);
+    const hint = meant ? `Did you mean '$${meant}'?` : "Add it to the step's 'env' or to the workflow's 'variables'.";
+    const message = `'$${name}' has no value: neither the step's env nor the workflow's variables have it`;
+    this.note(path, offset, message, hint);
+  }
+
+  private checkPath(
+    reference: readonly string[],
+    written: string,
+    path: DocumentPath,
+    offset: number,
+    whose: ReferencePlace,
+  ): void {
+    this.noteOpen(reference, whose);
+    const fault = this.names.faultOf(reference, whose);
+    if (fault) this.note(path, offset, `'${written}' refers to nothing: ${fault.why}`, fault.hint);
+  }
+
+  private noteOpen(path: readonly string[], whose: ReferencePlace): void {
+    if (this.surroundings.document || !this.names.isOfDocument(path, whose)) return;
+    const step = whose.step === undefined ? undefined : this.read.workflow.steps[whose.step]!.name;
+    this.open.set(JSON.stringify([step, path]), { ...(step === undefined ? {} : { step }), path });
+  }
+
+  private note(path: DocumentPath, within: number, message: string, hint: string | undefined): void {
+    // Places inside texts cost a search each; nobody corrects thousands of them one by one.
+    if (this.issues.length > MAX_COUNTED) return;
+    this.issues.push({ path, within, message, ...(hint === undefined ? {} : { hint }) });
+  }
+}
+
+/** Declared, or set by some step. */
+function variablesOf({ variables = {}, steps }: Workflow): Set<string> {
+  return new Set([...Object.keys(variables), ...steps.flatMap((step) => Object.keys(step.setVariables ?? {}))]);
+}
+
+/** Where the steps have no order, which is told elsewhere, nothing is known to come too late. */
+function beforeIn(steps: readonly StepDefinition[]): (other: number, step: number) => boolean {
+  let known: Ancestry | 'nothing' | undefined;
+  return (other, step) => {
+    known ??= isDag(steps) && namedOrder(steps).problems.length > 0 ? 'nothing' : new Ancestry(planOf(steps));
+    return known === 'nothing' || known.isBefore(other, step);
+  };
+}
