@@ -9,9 +9,8 @@ import type { StepResult } from '../contestants/turnpike-package.ts';
 
 /** A step type that costs nothing: what is left is the workflow engine and its checkpoints. */
 class NoOp {
-  validate() {
-    return [];
-  }
+  readonly description = 'Does nothing.';
+  readonly schema = { type: 'object', additionalProperties: false };
   run(): Promise<StepResult> {
     return Promise.resolve({ status: 'completed', outputs: {} });
   }
