@@ -1,0 +1,217 @@
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { brokenInvariants } from '../support/invariant.js';
+import { onPath } from '../support/on-path.js';
+import { cleanUp, type Json, ServiceProcess } from '../support/service-process.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+
+const EXAMPLES = fileURLToPath(new URL('../../examples/workflows/', import.meta.url));
+const example = (name: string) => readFileSync(join(EXAMPLES, `${name}.yaml`), 'utf8');
+
+/** Answers as kubectl would with a cluster, for the one resource of the example. */
+const KUBECTL = `#!/bin/bash
+case " $* " in
+  *' get '*) echo '{"kind": "Deployment", "spec": {"replicas": 2}}' ;;
+  *) echo "kubectl $*"; cat >/dev/null ;;
+esac
+`;
+
+/** The step's status, or its status and more that is expected of it. */
+type Expected = Record<string, string | Record<string, unknown>>;
+
+const completed: Record<string, { steps: Expected; needs?: string; outputs?: Record<string, string> }> = {
+  ansible: { needs: 'ansible-playbook', steps: { configure: 'completed', check: 'completed' } },
+  bash: { steps: {} },
+  conditions: {
+    steps: {
+      migrate: 'completed',
+      seed: 'completed',
+      tests: 'completed',
+      canary: { status: 'skipped', error_message: expect.stringContaining("($VERSION is 'v2.1.0')") },
+      'page-the-team': { status: 'skipped', error_message: 'no step before it failed (when: on_failure)' },
+    },
+  },
+  dag: { steps: { 'build-api': 'completed', 'test-api': 'completed', release: 'completed' } },
+  git: { needs: 'git', steps: { push: 'completed', 'commit-again': { outputs: expect.objectContaining({ changed: 'false' }) } } },
+  http: { steps: { 'wait-for-health': { outputs: expect.objectContaining({ health: 'ok' }) }, description: 'completed' } },
+  kubernetes: { steps: { look: { outputs: expect.objectContaining({ replicas: '2' }) }, 'clean-up': 'completed' } },
+  named: { steps: { deploy: 'completed' } },
+  noop: { steps: {} },
+  parallel: { steps: { lint: 'completed', scan: 'completed', 'deploy-us': 'completed' } },
+  terraform: {
+    needs: 'terraform',
+    steps: { apply: { outputs: expect.objectContaining({ environment: expect.stringContaining('demo-app') }) } },
+  },
+  variables: {
+    steps: { build: { outputs: { version: '1.4.2', size: '12', commit: 'abc123', notes: 'first line\nsecond line' } } },
+    outputs: { image: 'registry.example.com/variables-demo:1.4.2' },
+  },
+  wait: { steps: { 'let-it-settle': 'completed' } },
+};
+
+describe('the examples of workflows', () => {
+  let database: TestDatabase;
+  let service: ServiceProcess;
+  let bin: string;
+
+  beforeAll(async () => {
+    bin = mkdtempSync(join(tmpdir(), 'turnpike-bin-'));
+    writeFileSync(join(bin, 'kubectl'), KUBECTL);
+    chmodSync(join(bin, 'kubectl'), 0o755);
+    database = await createTestDatabase();
+    service = await ServiceProcess.start({
+      env: {
+        DATABASE_URL: database.url,
+        OUTBOUND_ALLOWED_CIDRS: '127.0.0.1',
+        PATH: `${bin}${delimiter}${process.env.PATH}`,
+      },
+    });
+  });
+
+  afterAll(async () => {
+    await cleanUp();
+    await database.drop();
+    rmSync(bin, { recursive: true, force: true });
+  });
+
+  afterEach(async () => {
+    expect(await brokenInvariants((sql, params) => database.query(sql, params))).toEqual([]);
+  });
+
+  async function submit(name: string): Promise<string> {
+    const text = example(name).replaceAll('127.0.0.1:8081', new URL(service.url).host);
+    const answer = await service.post('/api/specs', text, 'application/yaml');
+    expect([answer.status, answer.json.errors]).toEqual([202, undefined]);
+    return answer.json.task_id as string;
+  }
+
+  const ended = async (taskId: string): Promise<Json> => (await service.get(`/api/tasks/${taskId}?wait=60s`)).json;
+  const verb = (taskId: string, name: string, body: object) =>
+    service.post(`/api/tasks/${taskId}/${name}`, JSON.stringify(body), 'application/json');
+  const becomes = (taskId: string, status: string) => service.waitForTask(taskId, status);
+  const stepsOf = (task: Json): Expected =>
+    Object.fromEntries(task.steps.map((step: Json) => [step.name, step]));
+
+  for (const [name, { steps, needs, outputs }] of Object.entries(completed)) {
+    const here = needs === undefined || onPath(needs);
+    (here ? it : it.skip)(here ? `${name} completes` : `${name} completes (needs ${needs} on the PATH)`, async () => {
+      const task = await ended(await submit(name));
+      expect([task.status, task.error_message]).toEqual(['completed', null]);
+      const found = stepsOf(task);
+      for (const [step, expected] of Object.entries(steps)) {
+        expect(found[step]).toMatchObject(typeof expected === 'string' ? { status: expected } : expected);
+      }
+      if (outputs) expect(task.outputs).toEqual(outputs);
+    });
+  }
+
+  it('policy rejects what its script does not let pass', async () => {
+    const task = await ended(await submit('policy'));
+    expect(task).toMatchObject({ status: 'failed', cause: 'rejected' });
+    expect(task.error_message).toContain('each image must name a version other than latest');
+  });
+
+  it('failure tries again, tolerates, cleans up, and fails all the same', async () => {
+    const task = await ended(await submit('failure'));
+    expect(task).toMatchObject({ status: 'failed', cause: 'step_failed' });
+    expect(task.error_message).toBe("step 'deploy' ended with exit code 7");
+    expect(stepsOf(task)).toMatchObject({
+      flaky: { status: 'completed', tries: 3 },
+      lint: { status: 'failed' },
+      never: { status: 'skipped', error_message: "step 'deploy' before it failed" },
+      undo: { status: 'completed' },
+      clean: { status: 'completed' },
+    });
+  });
+
+  it('approval waits without a worker, and goes on where it stood', async () => {
+    const taskId = await submit('approval');
+    await becomes(taskId, 'waiting');
+    const waiting = (await service.get(`/api/tasks/${taskId}`)).json;
+    expect(stepsOf(waiting)).toMatchObject({
+      build: { status: 'completed' },
+      ask: { status: 'waiting', waits_for: { message: 'Deploy 1.4.2 to production?', count: 1, decisions: [] } },
+      deploy: { status: 'pending' },
+    });
+    expect((await verb(taskId, 'approve', { step: 'build' })).status).toBe(409);
+    expect((await verb(taskId, 'approve', { step: 'aks' })).status).toBe(422);
+    expect((await verb(taskId, 'approve', { comment: 'looks good' })).status).toBe(202);
+    const task = await ended(taskId);
+    expect(task).toMatchObject({ status: 'completed', attempt: 2, failures: 0 });
+    expect(stepsOf(task)).toMatchObject({
+      build: { attempt: 1 },
+      ask: { outputs: { approved_by: 'admin' }, waits_for: { decisions: [{ actor: 'admin', comment: 'looks good' }] } },
+      deploy: { status: 'completed', attempt: 2 },
+    });
+    const log = (await service.get(`/api/tasks/${taskId}/logs`)).text;
+    expect(log).toBe('deploying 1.4.2, approved by admin\n');
+    expect((await verb(taskId, 'approve', {})).json).toMatchObject({ status: 409, code: 'illegal_transition' });
+  });
+
+  it('approval that is rejected fails the task', async () => {
+    const taskId = await submit('approval');
+    await becomes(taskId, 'waiting');
+    expect((await verb(taskId, 'reject', { comment: 'not on a Friday' })).status).toBe(202);
+    expect(await ended(taskId)).toMatchObject({
+      status: 'failed',
+      cause: 'rejected',
+      error_message: "step 'ask' was rejected by admin: not on a Friday",
+    });
+  });
+
+  it('manual begins when it is approved', async () => {
+    const taskId = await submit('manual');
+    await becomes(taskId, 'waiting');
+    await verb(taskId, 'approve', {});
+    expect(stepsOf(await ended(taskId))).toMatchObject({ production: { status: 'completed' } });
+  });
+
+  it('resume goes on at the step that failed, in the folder of the run before', async () => {
+    const taskId = await submit('resume');
+    expect(await ended(taskId)).toMatchObject({ status: 'failed' });
+    expect((await verb(taskId, 'retry', {})).status).toBe(202);
+    const task = await ended(taskId);
+    expect(task).toMatchObject({ status: 'completed', attempt: 2 });
+    expect(stepsOf(task)).toMatchObject({ build: { attempt: 1 }, deploy: { attempt: 2 }, verify: { attempt: 2 } });
+  });
+
+  it('resume takes a corrected document and a step to begin at, and the ledger keeps the difference', async () => {
+    const taskId = await submit('resume');
+    await ended(taskId);
+    const wrong = await verb(taskId, 'retry', { from_step: 'biuld' });
+    expect(wrong.json).toMatchObject({ code: 'invalid_parameter', errors: [{ hint: "Did you mean 'build'?" }] });
+    const broken = await verb(taskId, 'retry', { spec: example('resume').replace('type: bash', 'type: bsh') });
+    expect(broken.json).toMatchObject({ code: 'invalid_document', errors: [{ path: 'workflow.steps[0].type' }] });
+    const spec = example('resume').replace('[ "$ATTEMPT" -gt 1 ]', 'echo corrected');
+    expect((await verb(taskId, 'retry', { spec, from_step: 'build' })).status).toBe(202);
+    const task = await ended(taskId);
+    expect(task).toMatchObject({ status: 'completed' });
+    expect(stepsOf(task)).toMatchObject({ build: { attempt: 2 }, deploy: { attempt: 2 } });
+    const { events } = (await service.get(`/api/tasks/${taskId}/events`)).json;
+    const redriven = events.find((event: Json) => event.cause === 'redriven');
+    expect(redriven.detail).toMatchObject({
+      from_step: 'build',
+      changes: [{ path: 'workflow.steps.1.config.command', to: expect.stringContaining('echo corrected') }],
+    });
+  });
+
+  it('can all be looked at before they run', async () => {
+    for (const file of readdirSync(EXAMPLES)) {
+      const before = await database.query('SELECT count(*) FROM queue_tasks');
+      const answer = await service.post('/api/specs?dry_run=true', readFileSync(join(EXAMPLES, file)), 'application/yaml');
+      expect([file, answer.status]).toEqual([file, 200]);
+      expect(answer.json).toMatchObject({ golden_path: 'deploy-app', parameters: expect.anything() });
+      expect(await database.query('SELECT count(*) FROM queue_tasks')).toEqual(before);
+    }
+    const plan = (await service.post('/api/specs?dry_run=true', example('dag'), 'application/yaml')).json;
+    expect(plan.steps.map((step: Json) => [step.name, step.depends_on])).toEqual([
+      ['build-api', []],
+      ['build-web', []],
+      ['test-api', ['build-api']],
+      ['release', ['test-api', 'build-web']],
+    ]);
+    expect(plan.problems).toEqual([]);
+  });
+});
