@@ -52,7 +52,7 @@ export function noteTypeProblems(fields: Fields, { flat }: StepConfigFields, pro
     if (known.some((other) => isWithin(path, other.path))) continue;
     const isOwnKey = place.length === 1 && flat.has(String(place[0])) && sought++ < MAX_SUGGESTIONS;
     const meant = isOwnKey ? probablyMeant(String(place[0])) : undefined;
-    if (meant === undefined) fields.wrong(place, problem.message, problem.hint);
+    if (meant === undefined) fields.wrong(place, problem.message, problem.hint, problem.part);
     else noteUnknown(fields, String(place[0]), meant);
   }
 }
