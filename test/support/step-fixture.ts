@@ -65,6 +65,16 @@ export function complaints(runner: StepRunner, config: StepConfig): string[] {
 
 /** `describe`, or a skipped one that says which program is missing. */
 export function describeWith(program: string, name: string, tests: () => void): void {
-  const found = spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
-  (found ? describe : describe.skip)(found ? name : `${name} (skipped: install ${program} to run these)`, tests);
+  if (isInstalled(program)) describe(name, tests);
+  else describe.skip(`${name} (skipped: install ${program} to run these)`, tests);
+}
+
+/** The same for one test. */
+export function itWith(program: string, name: string, test: () => Promise<void>): void {
+  if (isInstalled(program)) it(name, test);
+  else it.skip(`${name} (skipped: install ${program} to run this)`, test);
+}
+
+function isInstalled(program: string): boolean {
+  return spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
 }

@@ -55,24 +55,11 @@ export function noteTypeProblems(
     const path = [...fields.path, ...place];
     if (known.some((other) => isWithin(path, other.path))) continue;
     const key = String(place[0]);
-    const isOwn = place.length === 1 && flat.has(key) && sought++ < MAX_SUGGESTIONS;
+    const isOwn = problem.part === 'key' && place.length === 1 && flat.has(key) && sought++ < MAX_SUGGESTIONS;
     const meant = isOwn ? probablyMeant(key) : undefined;
-    if (meant === undefined || !isUnknown(key, problem.message, validate)) {
-      fields.wrong(place, problem.message, problem.hint);
-    } else {
-      fields.wrong([key], `unknown key '${shorten(key, 80)}' in a step`, `Did you mean '${meant}'?`, 'key');
-    }
+    if (meant === undefined) fields.wrong(place, problem.message, problem.hint, problem.part);
+    else fields.wrong([key], `unknown key '${shorten(key, 80)}' in a step`, `Did you mean '${meant}'?`, 'key');
   }
-}
-
-/**
- * Whether the type takes a key with no kind of value, and always says the same of it: then it is not that the value is
- * wrong, but that the type does not know the key.
- */
-function isUnknown(key: string, message: string, validate: (config: StepConfig) => readonly StepProblem[]): boolean {
-  return ['text', 1, true, [], {}].every((value) =>
-    validate({ [key]: value }).some((problem) => problem.path.length === 1 && problem.message === message),
-  );
 }
 
 function isWithin(path: DocumentPath, outer: DocumentPath): boolean {
