@@ -11,6 +11,7 @@ import { HealthModule } from './health/health.module.js';
 import { queueEntities } from './queue/entities.js';
 import { QueueModule } from './queue/queue.module.js';
 import { SpecsModule } from './specs/specs.module.js';
+import { SubmissionPlanner } from './specs/submission-planner.js';
 import { TasksModule } from './tasks/tasks.module.js';
 import { WorkflowExecutor } from './workflows/workflow-executor.js';
 import { WorkflowsModule } from './workflows/workflows.module.js';
@@ -49,7 +50,13 @@ export class AppModule {
           }),
         }),
         HealthModule,
-        ...(servesApi ? [GoldenPathsModule, SpecsModule, TasksModule] : []),
+        ...(servesApi
+          ? [
+              GoldenPathsModule,
+              SpecsModule,
+              TasksModule.forRoot({ imports: [SpecsModule], specReader: SubmissionPlanner }),
+            ]
+          : []),
       ],
       providers: [{ provide: APP_FILTER, useClass: ProblemFilter }],
     };

@@ -33,5 +33,5 @@ export type { TaskFilter, TaskListRequest } from './queue/store/list.sql.js';
 export type { Signature } from './queue/store/task-store.js';
 export { queueEntities } from './queue/entities.js';
 export { QueueTask } from './queue/queue-task.entity.js';
-export { QueueTaskEvent, QueueTaskLog, QueueTaskStep } from './queue/queue-task-records.entity.js';
+export { QueueTaskDecision, QueueTaskEvent, QueueTaskLog, QueueTaskStep } from './queue/queue-task-records.entity.js';
 export { migrations as queueMigrations } from './database/data-source.js';

@@ -68,6 +68,7 @@ describe('the settings', () => {
     ['MAX_CRASHES', '0', 'a whole number from 1 to 1000000'],
     ['SHUTDOWN_GRACE_SECONDS', '-1', 'a number of seconds from 0 to 86400'],
     ['STEP_KILL_GRACE_SECONDS', '0', 'a number of seconds greater than 0, at most 86400'],
+    ['OUTBOUND_ALLOWED_CIDRS', '10.0.0.0/8, localhost', 'a list of networks such as 10.1.0.0/16, 127.0.0.1'],
     ['LOG_LIMIT_BYTES', '10', 'a whole number from 1024 to 1073741824'],
     ['BODY_LIMIT', '5 MB', 'a whole number from 1024 to 67108864'],
     ['MAX_STEPS', 'NaN', 'a whole number from 1 to 100000'],

@@ -1,5 +1,6 @@
 import { Type } from 'class-transformer';
-import { IsIn, IsInt, IsNumber, IsOptional, IsString, Matches, Max, Min, MinLength } from 'class-validator';
+import { IsIn, IsInt, IsNumber, IsOptional, IsString, Matches, Max, Min, MinLength, ValidateBy } from 'class-validator';
+import { parseNetworks } from '../common/net-addresses.js';
 
 export const ROLES = ['all', 'api', 'worker'] as const;
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -84,6 +85,30 @@ export class Settings {
   @MinLength(1, { message: 'must name a folder' })
   WORKSPACES_DIR?: string;
 
+  /** Networks that HTTP requests for users may go to besides the internet, e.g. `10.1.0.0/16, 127.0.0.1`. */
+  @ValidateBy({
+    name: 'networks',
+    validator: {
+      validate: areNetworks,
+      defaultMessage: () => 'must be a list of networks such as 10.1.0.0/16, 127.0.0.1',
+    },
+  })
+  OUTBOUND_ALLOWED_CIDRS = '';
+
+  /** For which the folder of a task that failed or was cancelled is kept: a retry goes on in it. */
+  @Type(() => Number)
+  @IsNumber({}, { message: 'must be a number of hours from 0 to 8784' })
+  @Min(0, { message: 'must be a number of hours from 0 to 8784' })
+  @Max(8784, { message: 'must be a number of hours from 0 to 8784' })
+  WORKSPACE_RETENTION_HOURS = 24;
+
+  /** Steps of one task that run side by side. */
+  @Type(() => Number)
+  @IsInt({ message: between(1, 100) })
+  @Min(1, { message: between(1, 100) })
+  @Max(100, { message: between(1, 100) })
+  MAX_PARALLEL_STEPS = 4;
+
   /** Output kept of one task; what goes beyond is cut, with a marker. */
   @Type(() => Number)
   @IsInt({ message: between(1024, 1073741824) })
@@ -117,4 +142,13 @@ export class Settings {
 
   @IsIn(LOG_FORMATS, { message: oneOf(LOG_FORMATS) })
   LOG_FORMAT: (typeof LOG_FORMATS)[number] = 'pretty';
+}
+
+function areNetworks(text: string): boolean {
+  try {
+    parseNetworks(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

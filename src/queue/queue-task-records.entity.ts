@@ -17,6 +17,25 @@ export class QueueTaskStep {
   @Column({ type: 'text', nullable: true }) cause: string | null;
   @Column({ name: 'error_message', type: 'text', nullable: true }) errorMessage: string | null;
   @Column({ type: 'jsonb', nullable: true }) outputs: Record<string, string> | null;
+  /** How often it was tried in that attempt. */
+  @Column({ type: 'integer' }) tries: number;
+  /** Of a step that waits, or has waited, for people: what for. */
+  @Column({ name: 'waits_for', type: 'jsonb', nullable: true }) waitsFor: Record<string, unknown> | null;
+  /** Until when it waits. */
+  @Column({ type: 'timestamptz', nullable: true }) deadline: Date | null;
+}
+
+/** What somebody said to a step that waits. */
+@Entity('queue_task_decisions')
+export class QueueTaskDecision {
+  /** bigint as text; the order in which they were made. */
+  @PrimaryColumn({ type: 'bigint' }) id: string;
+  @Column({ name: 'task_id', type: 'text' }) taskId: string;
+  @Column({ type: 'text' }) step: string;
+  @Column({ type: 'text' }) decision: 'approve' | 'reject';
+  @Column({ type: 'text' }) actor: string;
+  @Column({ type: 'text', nullable: true }) comment: string | null;
+  @Column({ type: 'timestamptz' }) at: Date;
 }
 
 @Entity('queue_task_logs')

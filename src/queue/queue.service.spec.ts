@@ -308,7 +308,7 @@ describe('QueueService', () => {
     it('sends the task through the queue again and wakes the workers', async () => {
       const { queue, store, woken } = await setup();
       await queue.retry('task-7', ANN);
-      expect(store.redrive.mock.calls).toEqual([['task-7', ANN, OPTIONS.promiseSeconds]]);
+      expect(store.redrive.mock.calls).toEqual([['task-7', ANN, OPTIONS.promiseSeconds, {}]]);
       expect(store.lookAt).not.toHaveBeenCalled();
       expect(woken()).toEqual([1, 0, 1]);
     });

@@ -9,7 +9,7 @@ import { QUEUE_OPTIONS, type ResolvedQueueOptions } from './queue-options.js';
 import { QueueRuntime } from './queue-runtime.js';
 import type { ActiveTasks, QueueStats } from './queue-stats.dto.js';
 import { StatsStore } from './store/stats-store.js';
-import { TaskStore, type Signature } from './store/task-store.js';
+import { TaskStore, type Redrive, type Signature, type StepDecision } from './store/task-store.js';
 import { isTerminal, type TaskStatus } from './task-status.js';
 import { Claimer } from './workers/claimer.js';
 import { WakeUps } from './workers/wake-ups.js';
@@ -149,14 +149,34 @@ export class QueueService {
   }
 
   /** Sends a task that has ended through the queue again, with fresh budgets. */
-  async retry(taskId: string, by: Signature): Promise<void> {
-    if (!(await this.store.redrive(taskId, by, this.options.promiseSeconds))) {
+  async retry(taskId: string, by: Signature, how: Redrive = {}): Promise<void> {
+    if (!(await this.store.redrive(taskId, by, this.options.promiseSeconds, how))) {
       const task = await this.store.lookAt(taskId);
       if (!task) throw new TaskNotFoundError(taskId);
       const problem = `the task is ${task.status}: only one that has ended can be retried; cancel it first`;
       throw new TaskStateError(taskId, task.status, problem);
     }
     this.wake();
+  }
+
+  /**
+   * Notes what somebody says to a step that waits; false where no step of that name does, or this actor has spoken to it.
+   * A task whose other steps still run takes notice when they have ended; one that waits goes on once it is woken.
+   */
+  decide(taskId: string, decision: StepDecision, by: Signature): Promise<boolean> {
+    return this.store.decide(taskId, decision, by);
+  }
+
+  /** Lets a task that waits go on; false where it does not wait (any more). */
+  async wakeWaiting(taskId: string, by: Signature, cause: string): Promise<boolean> {
+    const woken = await this.store.wake(taskId, by, cause);
+    if (woken) this.wake();
+    return woken;
+  }
+
+  /** Of these tasks those that nobody goes on with: they completed, ended more than so many seconds ago, or are gone. */
+  doneFor(taskIds: readonly string[], seconds: number): Promise<string[]> {
+    return this.store.doneFor(taskIds, seconds);
   }
 
   /** Stops claiming, waits for running tasks, hands the rest back. Later calls wait for the first. */

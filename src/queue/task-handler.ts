@@ -41,11 +41,50 @@ export interface RunLease {
 }
 
 export interface StepEnd {
-  readonly status: 'completed' | 'failed' | 'cancelled' | 'skipped';
+  readonly status: 'completed' | 'failed' | 'cancelled';
   readonly exitCode?: number;
   readonly cause?: string;
   readonly errorMessage?: string;
   readonly outputs?: Record<string, string>;
+  /** What the step has set for the steps after it, beside its outputs. */
+  readonly variables?: Record<string, string>;
+  /** How often it was tried; 1 unless given. */
+  readonly tries?: number;
+}
+
+/** A step that will not run, and why. */
+export interface SkippedStep {
+  readonly position: number;
+  readonly cause: string;
+  readonly why: string;
+}
+
+/** A step as the runs so far have left it. */
+export interface StoredStep {
+  readonly position: number;
+  readonly name: string;
+  readonly type: string;
+  readonly status: 'pending' | 'running' | 'waiting' | 'completed' | 'failed' | 'skipped' | 'cancelled';
+  /** The task's attempt in which it ran. */
+  readonly attempt: number;
+  readonly cause: string | null;
+  readonly errorMessage: string | null;
+  readonly outputs: Readonly<Record<string, string>>;
+  readonly variables: Readonly<Record<string, string>>;
+  /** As `waitStep` was told; null where it does not wait. */
+  readonly waitsFor: Readonly<Record<string, unknown>> | null;
+  /** Until its deadline, by the database's clock; null for none. */
+  readonly secondsLeft: number | null;
+  /** What people have said since it began to wait, in their order. */
+  readonly decisions: readonly Decision[];
+}
+
+export interface Decision {
+  /** bigint as text; later ones are greater. */
+  readonly id: string;
+  readonly decision: 'approve' | 'reject';
+  readonly actor: string;
+  readonly comment: string | null;
 }
 
 export interface LogChunk {
@@ -67,12 +106,22 @@ export class LeaseLostError extends Error {
  * lease and rejects with LeaseLostError once that is gone. Steps go by their position, from 0.
  */
 export interface RunJournal {
-  /** Notes all steps of the run as pending; earlier attempts' states make way, the ledger keeps them. */
-  beginSteps(steps: readonly { readonly name: string; readonly type: string }[]): Promise<void>;
+  /** All steps as earlier runs have left them; none before the first run has begun them. */
+  storedSteps(): Promise<StoredStep[]>;
+  /**
+   * Notes all steps of the run as pending but those to `keep`, which stay as they are (found by their names). What earlier
+   * runs made of the others makes way; the ledger has it.
+   */
+  beginSteps(
+    steps: readonly { readonly name: string; readonly type: string; readonly keep?: boolean }[],
+  ): Promise<void>;
   startStep(position: number): Promise<void>;
+  /** The step waits for people to decide, at most `seconds` (null: for good). */
+  waitStep(position: number, waitsFor: Readonly<Record<string, unknown>>, seconds: number | null): Promise<void>;
   finishStep(position: number, end: StepEnd): Promise<void>;
-  /** The steps that have not begun never will. */
-  skipRest(): Promise<void>;
+  skipSteps(steps: readonly SkippedStep[]): Promise<void>;
+  /** The run ends for `cause`: steps that have not begun never will, and nobody is waited for any more. */
+  closeSteps(cause: string): Promise<void>;
   appendLog(chunks: readonly LogChunk[]): Promise<void>;
   /** Bytes of output stored for this task so far, by earlier attempts too. */
   loggedBytes(): Promise<number>;
@@ -95,7 +144,17 @@ export type TaskOutcome =
       readonly errorMessage: string;
       /** False where another try cannot help, whatever `max_attempts` says. */
       readonly retryable: boolean;
+      /** Until the next attempt, should there be one; the queue's own backoff unless given. */
+      readonly retryInSeconds?: number;
       readonly result?: Record<string, unknown>;
+    }
+  /** Nothing can go on before somebody decides; the worker is free, and the task runs again after a decision. */
+  | {
+      readonly status: 'waiting';
+      /** It runs again after so long at the latest; null for no limit. */
+      readonly seconds: number | null;
+      /** The last decision that the run knew of; later ones wake the task at once. '0' for none. */
+      readonly seenDecision: string;
     }
   /** The run stopped because its signal was aborted. */
   | { readonly status: 'aborted' };

@@ -12,6 +12,12 @@ export const ApiSubmission = () =>
     ApiQuery({ name: 'delay', required: false, type: String, description: 'Not before so long from now, e.g. 10m.' }),
     ApiQuery({ name: 'max_attempts', required: false, type: Number, description: '1 (no retry) unless given.' }),
     ApiQuery({ name: 'timeout', required: false, type: String, description: 'For one run of the task, e.g. 30m.' }),
+    ApiQuery({
+      name: 'dry_run',
+      required: false,
+      enum: ['true', 'false'],
+      description: 'The plan; nothing is stored.',
+    }),
     ApiProblems(
       'malformed_yaml',
       'malformed_json',

@@ -1,8 +1,17 @@
 import { Body, Controller, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
-import { ApiBearerAuth, ApiBody, ApiConsumes, ApiQuery, ApiTags } from '@nestjs/swagger';
+import {
+  ApiAcceptedResponse,
+  ApiBearerAuth,
+  ApiBody,
+  ApiConsumes,
+  ApiOkResponse,
+  ApiQuery,
+  ApiTags,
+} from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Caller, type Principal } from '../auth/principal.js';
 import { Problem } from '../common/problem/problem.js';
+import { DryRun } from './dry-run.dto.js';
 import { EXAMPLE_EXECUTION, EXAMPLE_SUBMISSION } from './example-submission.js';
 import { SpecsService, type SubmissionRequest } from './specs.service.js';
 import { ApiSubmission } from './api-submission.decorator.js';
@@ -26,6 +35,8 @@ export class SpecsController {
   @ApiConsumes('application/yaml', 'application/json')
   @ApiBody({ schema: { type: 'string', example: EXAMPLE_SUBMISSION } })
   @ApiQuery({ name: 'golden_path', required: false, type: String })
+  @ApiAcceptedResponse({ type: SubmissionAccepted })
+  @ApiOkResponse({ type: DryRun, description: 'With dry_run=true.' })
   @ApiSubmission()
   async submit(
     @Body() body: Buffer | undefined,
@@ -33,9 +44,9 @@ export class SpecsController {
     @Caller() caller: Principal,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<SubmissionAccepted> {
+  ): Promise<SubmissionAccepted | DryRun> {
     const accepted = await this.specs.submit(submissionOf(body, query, caller, request));
-    return located(accepted, reply);
+    return answer(accepted, reply);
   }
 
   /**
@@ -47,6 +58,8 @@ export class SpecsController {
   @HttpCode(202)
   @ApiConsumes('application/json', 'application/yaml')
   @ApiBody({ schema: { type: 'object', example: EXAMPLE_EXECUTION } })
+  @ApiAcceptedResponse({ type: SubmissionAccepted })
+  @ApiOkResponse({ type: DryRun, description: 'With dry_run=true.' })
   @ApiSubmission()
   async execute(
     @Param('name') name: string,
@@ -55,9 +68,9 @@ export class SpecsController {
     @Caller() caller: Principal,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<SubmissionAccepted> {
+  ): Promise<SubmissionAccepted | DryRun> {
     const accepted = await this.specs.execute(name, submissionOf(body, query, caller, request));
-    return located(accepted, reply);
+    return answer(accepted, reply);
   }
 }
 
@@ -77,7 +90,9 @@ function submissionOf(
   return { body, contentType, query: readSubmissionQuery(query), user: caller.name, requestId: request.id };
 }
 
-function located(accepted: SubmissionAccepted, reply: FastifyReply): SubmissionAccepted {
-  void reply.header('Location', `/api/tasks/${accepted.task_id}`);
-  return accepted;
+/** A dry run has made nothing that could be found anywhere. */
+function answer(result: SubmissionAccepted | DryRun, reply: FastifyReply): SubmissionAccepted | DryRun {
+  if ('task_id' in result) void reply.header('Location', `/api/tasks/${result.task_id}`);
+  else void reply.status(200);
+  return result;
 }

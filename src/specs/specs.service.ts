@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Problem, type ProblemItem } from '../common/problem/problem.js';
+import { Problem } from '../common/problem/problem.js';
 import { Settings } from '../config/settings.js';
 import type { GoldenPath } from '../golden-paths/golden-path.js';
 import { GoldenPathsService } from '../golden-paths/golden-paths.service.js';
@@ -7,10 +7,13 @@ import { QueueBusyError } from '../queue/enqueue-batcher.js';
 import { InvalidTaskError } from '../queue/new-task.js';
 import { QueueDrainingError, QueueService } from '../queue/queue.service.js';
 import { StepRegistry } from '../workflows/step-registry.js';
-import type { Workflow, WorkflowSpec } from '../workflows/workflow.js';
+import { previewOf } from '../workflows/preview.js';
+import type { WorkflowSpec } from '../workflows/workflow.js';
+import { type DryRun, toDryRun } from './dry-run.dto.js';
 import { readExecution, type Execution } from './execute-body.js';
-import { documentScope, parseSubmission } from './score/parse-submission.js';
-import { PARAMETER, type SubmissionQuery } from './submission-query.js';
+import { parseSubmission } from './score/parse-submission.js';
+import { SubmissionPlanner } from './submission-planner.js';
+import type { SubmissionQuery } from './submission-query.js';
 import type { SubmissionAccepted } from './submission.dto.js';
 
 /** A submission as it came over HTTP. */
@@ -22,30 +25,31 @@ export interface SubmissionRequest {
   readonly requestId: string;
 }
 
-interface Plan {
-  readonly workflow: Workflow;
-  readonly parameters: Record<string, string>;
-}
-
 /** Turns a Score document, or the request for a golden path, into a task. */
 @Injectable()
 export class SpecsService {
   constructor(
     private readonly queue: QueueService,
     private readonly goldenPaths: GoldenPathsService,
+    private readonly planner: SubmissionPlanner,
     private readonly registry: StepRegistry,
     private readonly settings: Settings,
   ) {}
 
-  /** Answers when the task is committed; throws a Problem, and stores nothing, where anything is wrong. */
-  async submit(request: SubmissionRequest): Promise<SubmissionAccepted> {
+  /** Answers when the task is committed, or with what would run (`dry_run`); throws a Problem, and stores nothing, where anything is wrong. */
+  async submit(request: SubmissionRequest): Promise<SubmissionAccepted | DryRun> {
     const path = this.goldenPaths.get(request.query.golden_path ?? this.settings.DEFAULT_GOLDEN_PATH);
-    const submission = parseSubmission(request.body ?? Buffer.alloc(0), request.contentType, this.rules(), path);
+    const submission = parseSubmission(
+      request.body ?? Buffer.alloc(0),
+      request.contentType,
+      this.planner.rules(),
+      path,
+    );
     return this.accept(request, path, { ...submission, parameters: {}, labels: {} });
   }
 
   /** The same for a golden path named in the address; the body may be no more than its parameters. */
-  async execute(name: string, request: SubmissionRequest): Promise<SubmissionAccepted> {
+  async execute(name: string, request: SubmissionRequest): Promise<SubmissionAccepted | DryRun> {
     const path = this.goldenPaths.get(name);
     const { golden_path: other } = request.query;
     if (other !== undefined && other !== name) {
@@ -55,22 +59,22 @@ export class SpecsService {
     return this.accept(
       request,
       path,
-      readExecution(request.body ?? Buffer.alloc(0), request.contentType, this.rules(), path),
+      readExecution(request.body ?? Buffer.alloc(0), request.contentType, this.planner.rules(), path),
     );
-  }
-
-  private rules() {
-    return this.registry.rules(this.settings.MAX_STEPS);
   }
 
   private async accept(
     request: SubmissionRequest,
     path: GoldenPath,
     execution: Execution,
-  ): Promise<SubmissionAccepted> {
-    const plan = this.plan(path, execution, request.query.parameters);
+  ): Promise<SubmissionAccepted | DryRun> {
+    const spec = this.planner.plan(path, execution, request.query.parameters);
     const workflowName = `golden-path-${path.name}`;
-    const taskId = await this.enqueue(request, path.name, workflowName, execution, plan);
+    if (request.query.dry_run === 'true') {
+      const about = { golden_path: path.name, workflow_name: workflowName, parameters: { ...spec.parameters } };
+      return toDryRun(about, await previewOf(spec, this.registry));
+    }
+    const taskId = await this.enqueue(request, path.name, workflowName, execution, spec);
     return {
       message: `Golden path '${path.name}' enqueued successfully`,
       application: execution.appName,
@@ -82,36 +86,14 @@ export class SpecsService {
     };
   }
 
-  /** A workflow in the document replaces the golden path's own; parameters are the path's, and checked either way. */
-  private plan(path: GoldenPath, execution: Execution, fromQuery: Readonly<Record<string, unknown>>): Plan {
-    const { workflow, score, environment } = execution;
-    const twice = Object.keys(fromQuery).filter((name) => Object.hasOwn(execution.parameters, name));
-    const given = { ...fromQuery, ...execution.parameters };
-    const prefix = Object.keys(execution.parameters).length > 0 ? 'parameters.' : PARAMETER;
-    const scope = workflow ? undefined : documentScope(score, environment);
-    const prepared = this.goldenPaths.prepare(path, given, prefix, scope);
-    const problems: ProblemItem[] = [
-      ...twice.map((name) => ({
-        path: PARAMETER + name,
-        message: `parameter '${name}' is given in the address and in the body`,
-      })),
-      ...prepared.problems,
-    ];
-    if (problems.length > 0) {
-      const detail = problems.length === 1 ? problems[0]!.message : `${problems.length} errors: see errors[]`;
-      throw new Problem('invalid_parameter', detail, { errors: problems });
-    }
-    return { workflow: workflow ?? path.workflow, parameters: prepared.parameters };
-  }
-
   private async enqueue(
     { query, user, requestId }: SubmissionRequest,
     goldenPath: string,
     workflowName: string,
-    { appName, score, environment, labels }: Execution,
-    { workflow, parameters }: Plan,
+    { appName, labels }: Execution,
+    workflowSpec: WorkflowSpec,
   ): Promise<string> {
-    const workflowSpec: WorkflowSpec = { workflow, score: { ...score }, environment, parameters };
+    const { workflow } = workflowSpec;
     try {
       const { taskId } = await this.queue.enqueue({
         appName,

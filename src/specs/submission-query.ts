@@ -51,13 +51,18 @@ export class SubmissionQuery {
   @Max(YEAR_SECONDS, duration)
   timeout?: number;
 
+  /** `true` answers with the plan, and stores nothing. */
+  @IsOptional()
+  @IsIn(['true', 'false'], { message: "must be 'true' or 'false'" })
+  dry_run?: 'true' | 'false';
+
   labels: Record<string, string> = {};
 
   /** As given; the golden path's definitions check them. */
   parameters: Record<string, unknown> = {};
 }
 
-const PARAMETERS = ['golden_path', 'priority', 'start_within', 'run_at', 'delay', 'max_attempts', 'timeout'];
+const PARAMETERS = ['golden_path', 'priority', 'start_within', 'run_at', 'delay', 'max_attempts', 'timeout', 'dry_run'];
 export const PARAMETER = 'param.';
 
 /** Checks a submission's query, `label.<name>` and `param.<name>` included; one 422 names all that is wrong. */

@@ -1,6 +1,30 @@
-import type { QueueTaskEvent, QueueTaskStep } from '../queue/queue-task-records.entity.js';
+import type { QueueTaskDecision, QueueTaskEvent, QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import type { QueueTask } from '../queue/queue-task.entity.js';
+import type { Approval } from '../workflows/approval.js';
 import type { TaskStatus } from '../queue/task-status.js';
+
+export class DecisionView {
+  /** approve or reject. */
+  decision: string;
+  actor: string;
+  comment: string | null;
+  at: Date;
+}
+
+/** What a step waits for, or has waited for. */
+export class WaitsForView {
+  message: string | null;
+  /** Who may decide; null for everybody. */
+  approvers: string[] | null;
+  /** So many must approve; one rejection is enough. */
+  count: number;
+  not_submitter: boolean;
+  /** When silence counts as an answer; null for never. */
+  deadline: Date | null;
+  /** approve or reject: what silence counts as. */
+  default: string;
+  decisions: DecisionView[];
+}
 
 export class TaskStepView {
   name: string;
@@ -12,8 +36,12 @@ export class TaskStepView {
   completed_at: Date | null;
   exit_code: number | null;
   cause: string | null;
+  /** Of a step that was skipped: why. */
   error_message: string | null;
   outputs: Record<string, string>;
+  /** How often it was tried in that attempt. */
+  tries: number;
+  waits_for: WaitsForView | null;
 }
 
 export class TaskView {
@@ -109,7 +137,7 @@ export function toTaskView(task: QueueTask): TaskView {
   };
 }
 
-export function toStepView(step: QueueTaskStep): TaskStepView {
+export function toStepView(step: QueueTaskStep, decisions: readonly QueueTaskDecision[]): TaskStepView {
   return {
     name: step.name,
     type: step.type,
@@ -121,6 +149,25 @@ export function toStepView(step: QueueTaskStep): TaskStepView {
     cause: step.cause,
     error_message: step.errorMessage,
     outputs: step.outputs ?? {},
+    tries: step.tries,
+    waits_for: step.waitsFor && toWaitsForView(step, step.waitsFor as unknown as Approval, decisions),
+  };
+}
+
+function toWaitsForView(
+  { name, deadline }: QueueTaskStep,
+  approval: Approval,
+  decisions: readonly QueueTaskDecision[],
+): WaitsForView {
+  const own = decisions.filter(({ step }) => step === name);
+  return {
+    message: approval.message ?? null,
+    approvers: approval.approvers ? [...approval.approvers] : null,
+    count: approval.count,
+    not_submitter: approval.notSubmitter,
+    deadline,
+    default: approval.default,
+    decisions: own.map(({ decision, actor, comment, at }) => ({ decision, actor, comment, at })),
   };
 }
 

@@ -1,10 +1,9 @@
 import { EventEmitter } from 'node:events';
 import { Test } from '@nestjs/testing';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Problem } from '../common/problem/problem.js';
-import { readReason } from './cancel-body.js';
 import { PageQuery, readListQuery } from './list-query.js';
 import { TasksController } from './tasks.controller.js';
+import { RetriesService } from './retries.service.js';
 import { TasksService } from './tasks.service.js';
 
 async function setup() {
@@ -20,13 +19,17 @@ async function setup() {
       })(),
     ),
     cancel: jest.fn(async () => ({ task_id: 'task-1' })),
-    retry: jest.fn(async () => ({ task_id: 'task-1' })),
+    verb: jest.fn((work: () => Promise<void>) => work()),
   };
+  const retries = { retry: jest.fn(async () => undefined) };
   const module = await Test.createTestingModule({
     controllers: [TasksController],
-    providers: [{ provide: TasksService, useValue: service }],
+    providers: [
+      { provide: TasksService, useValue: service },
+      { provide: RetriesService, useValue: retries },
+    ],
   }).compile();
-  return { controller: module.get(TasksController), service };
+  return { controller: module.get(TasksController), service, retries };
 }
 
 const request = { id: 'request-1' } as FastifyRequest;
@@ -64,36 +67,13 @@ describe('TasksController', () => {
   });
 
   it('passes the caller, the request and the reason on', async () => {
-    const { controller, service } = await setup();
+    const { controller, service, retries } = await setup();
     await controller.cancel('task-1', Buffer.from('{"reason": "too slow"}'), caller, request);
     await controller.cancel('task-1', undefined, caller, request);
-    await controller.retry('task-1', caller, request);
+    await controller.retry('task-1', Buffer.from('{"from_step": "build"}'), caller, request);
     expect(service.cancel).toHaveBeenNthCalledWith(1, 'task-1', 'jane', 'request-1', 'too slow');
     expect(service.cancel).toHaveBeenNthCalledWith(2, 'task-1', 'jane', 'request-1', undefined);
-    expect(service.retry).toHaveBeenCalledWith('task-1', 'jane', 'request-1');
-  });
-});
-
-describe('the body of a cancel', () => {
-  it.each(['', '{}', '{"reason": "why not"}'])('may be %p', (body) => {
-    expect(() => readReason(Buffer.from(body))).not.toThrow();
-  });
-
-  it.each([
-    ['[]', 'invalid_parameter'],
-    ['"text"', 'invalid_parameter'],
-    ['{"reason": 5}', 'invalid_parameter'],
-    ['{"raeson": "x"}', 'invalid_parameter'],
-    [`{"reason": "${'x'.repeat(1001)}"}`, 'invalid_parameter'],
-    ['{"reason": ', 'malformed_json'],
-  ])('may not be %p', (body, code) => {
-    let thrown: unknown;
-    try {
-      readReason(Buffer.from(body));
-    } catch (error) {
-      thrown = error;
-    }
-    expect(thrown).toBeInstanceOf(Problem);
-    expect((thrown as Problem).code).toBe(code);
+    const by = { actor: 'jane', requestId: 'request-1' };
+    expect(retries.retry).toHaveBeenCalledWith('task-1', { from_step: 'build' }, by);
   });
 });

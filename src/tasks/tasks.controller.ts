@@ -6,11 +6,12 @@ import { Caller, type Principal } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { QueryPipe } from '../common/http/query.pipe.js';
 import { TASK_STATUSES } from '../queue/task-status.js';
-import { readReason } from './cancel-body.js';
 import { DETAIL_PARAMETERS, DetailQuery, PAGE_PARAMETERS, PageQuery, readListQuery } from './list-query.js';
 import { TaskDetail, TaskEventPage, TaskPage } from './task.dto.js';
 import { TaskIdPipe } from './task-id.pipe.js';
+import { RetriesService } from './retries.service.js';
 import { TasksService } from './tasks.service.js';
+import { readVerbBody } from './verb-body.js';
 
 /** Tasks: what they are, what they did, what they said; and the verbs on one. */
 @ApiTags('tasks')
@@ -18,7 +19,10 @@ import { TasksService } from './tasks.service.js';
 @ApiProblems('unauthorized', 'database_unavailable')
 @Controller('api/tasks')
 export class TasksController {
-  constructor(private readonly tasks: TasksService) {}
+  constructor(
+    private readonly tasks: TasksService,
+    private readonly retries: RetriesService,
+  ) {}
 
   /** The tasks, newest first, page by page. */
   @Get()
@@ -94,18 +98,28 @@ export class TasksController {
     @Caller() caller: Principal,
     @Req() request: FastifyRequest,
   ): Promise<TaskDetail> {
-    return this.tasks.cancel(id, caller.name, request.id, readReason(body));
+    return this.tasks.cancel(id, caller.name, request.id, readVerbBody(body, { reason: 1_000 }).reason);
   }
 
-  /** Sends a task that has ended through the queue again. */
+  /**
+   * Sends a task that has ended through the queue again: it goes on at the first step that did not complete, with the
+   * outputs of those that did. `from_step` names another one to begin at; `spec` is a corrected document.
+   */
   @Post(':id/retry')
-  @ApiProblems('task_not_found', 'illegal_transition')
+  @ApiProblems('task_not_found', 'illegal_transition', 'invalid_parameter', 'invalid_document')
   @HttpCode(202)
-  retry(
+  @ApiBody({
+    required: false,
+    schema: { type: 'object', properties: { from_step: { type: 'string' }, spec: { type: 'object' } } },
+  })
+  async retry(
     @Param('id', TaskIdPipe) id: string,
+    @Body() body: Buffer | undefined,
     @Caller() caller: Principal,
     @Req() request: FastifyRequest,
   ): Promise<TaskDetail> {
-    return this.tasks.retry(id, caller.name, request.id);
+    const how = readVerbBody(body, { from_step: 255, spec: undefined });
+    await this.tasks.verb(() => this.retries.retry(id, how, { actor: caller.name, requestId: request.id }));
+    return this.tasks.detail(id);
   }
 }

@@ -1,12 +1,31 @@
-import { Module } from '@nestjs/common';
+import { type DynamicModule, Module, type ModuleMetadata, type Provider } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { queueEntities } from '../queue/entities.js';
+import { SpecReader } from '../workflows/spec-reader.js';
+import { DecisionsController } from './decisions.controller.js';
+import { DecisionsService } from './decisions.service.js';
+import { RetriesService } from './retries.service.js';
 import { TasksController } from './tasks.controller.js';
 import { TasksService } from './tasks.service.js';
 
-@Module({
-  imports: [TypeOrmModule.forFeature(queueEntities)],
-  controllers: [TasksController],
-  providers: [TasksService],
-})
-export class TasksModule {}
+export interface TasksModuleOptions extends Pick<ModuleMetadata, 'imports'> {
+  /** Who reads corrected documents. */
+  readonly specReader: Extract<Provider, { useExisting: unknown }>['useExisting'];
+}
+
+@Module({})
+export class TasksModule {
+  static forRoot({ imports = [], specReader }: TasksModuleOptions): DynamicModule {
+    return {
+      module: TasksModule,
+      imports: [TypeOrmModule.forFeature(queueEntities), ...imports],
+      controllers: [TasksController, DecisionsController],
+      providers: [
+        TasksService,
+        DecisionsService,
+        RetriesService,
+        { provide: SpecReader, useExisting: specReader as never },
+      ],
+    };
+  }
+}

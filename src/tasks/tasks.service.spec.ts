@@ -1,7 +1,7 @@
 import { Test } from '@nestjs/testing';
 import { getRepositoryToken } from '@nestjs/typeorm';
 import { encodeCursor } from '../common/http/cursor.js';
-import { QueueTaskEvent, QueueTaskLog, QueueTaskStep } from '../queue/queue-task-records.entity.js';
+import { QueueTaskDecision, QueueTaskEvent, QueueTaskLog, QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { ListStore } from '../queue/store/list-store.js';
 import type { TaskListRequest } from '../queue/store/list.sql.js';
@@ -37,6 +37,7 @@ async function setup({ rows = [aRow()], exists = true }: { rows?: QueueTask[]; e
     existsBy: async () => exists,
   };
   const steps = { find: jest.fn(async (): Promise<Partial<QueueTaskStep>[]> => []) };
+  const decisions = { find: jest.fn(async (): Promise<Partial<QueueTaskDecision>[]> => []) };
   const ledger = { find: jest.fn(async (): Promise<Partial<QueueTaskEvent>[]> => []) };
   const logs = { find: jest.fn(async (): Promise<Partial<QueueTaskLog>[]> => []) };
   const queue = { cancel: jest.fn(async () => 'cancelled'), retry: jest.fn(async () => undefined), draining: false };
@@ -45,6 +46,7 @@ async function setup({ rows = [aRow()], exists = true }: { rows?: QueueTask[]; e
       TasksService,
       { provide: getRepositoryToken(QueueTask), useValue: tasks },
       { provide: getRepositoryToken(QueueTaskStep), useValue: steps },
+      { provide: getRepositoryToken(QueueTaskDecision), useValue: decisions },
       { provide: getRepositoryToken(QueueTaskEvent), useValue: ledger },
       { provide: getRepositoryToken(QueueTaskLog), useValue: logs },
       { provide: QueueService, useValue: queue },
@@ -222,8 +224,8 @@ describe('TasksService', () => {
       [new TaskStateError(TASK_ID, 'running', 'the task is running'), 'illegal_transition'],
     ])('turns the queue´s %p into a problem', async (error, code) => {
       const { service, queue } = await setup();
-      queue.retry.mockRejectedValue(error);
-      await expect(service.retry(TASK_ID, 'jane', 'r')).rejects.toMatchObject({ code });
+      queue.cancel.mockRejectedValue(error);
+      await expect(service.cancel(TASK_ID, 'jane', 'r')).rejects.toMatchObject({ code });
     });
 
     it('lets other errors through', async () => {

@@ -4,7 +4,7 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { In, MoreThan, Repository, type FindOptionsSelect } from 'typeorm';
 import { decodeCursor, encodeCursor } from '../common/http/cursor.js';
 import { Problem } from '../common/problem/problem.js';
-import { QueueTaskEvent, QueueTaskLog, QueueTaskStep } from '../queue/queue-task-records.entity.js';
+import { QueueTaskDecision, QueueTaskEvent, QueueTaskLog, QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { QueueService, TaskNotFoundError, TaskStateError } from '../queue/queue.service.js';
 import { ListStore } from '../queue/store/list-store.js';
@@ -47,6 +47,7 @@ export class TasksService {
   constructor(
     @InjectRepository(QueueTask) private readonly tasks: Repository<QueueTask>,
     @InjectRepository(QueueTaskStep) private readonly steps: Repository<QueueTaskStep>,
+    @InjectRepository(QueueTaskDecision) private readonly decisions: Repository<QueueTaskDecision>,
     @InjectRepository(QueueTaskEvent) private readonly ledger: Repository<QueueTaskEvent>,
     @InjectRepository(QueueTaskLog) private readonly logs: Repository<QueueTaskLog>,
     private readonly queue: QueueService,
@@ -80,7 +81,9 @@ export class TasksService {
       this.steps.find({ where: { taskId }, order: { position: 'ASC' } }),
     ]);
     if (!task) throw noSuchTask(taskId);
-    return { ...toTaskView(task), steps: steps.map(toStepView) };
+    const waited = steps.some((step) => step.waitsFor !== null);
+    const decisions = waited ? await this.decisions.find({ where: { taskId }, order: { id: 'ASC' } }) : [];
+    return { ...toTaskView(task), steps: steps.map((step) => toStepView(step, decisions)) };
   }
 
   /** The same when the task has ended; earlier when the time is up, the caller is gone, or this instance shuts down. */
@@ -117,11 +120,6 @@ export class TasksService {
     return this.detail(taskId);
   }
 
-  async retry(taskId: string, actor: string, requestId: string): Promise<TaskDetail> {
-    await this.verb(() => this.queue.retry(taskId, { actor, requestId }));
-    return this.detail(taskId);
-  }
-
   /** Without the documents, which no list shows and which can be large. */
   private async inOrder(ids: readonly string[]): Promise<QueueTask[]> {
     const found = await this.tasks.find({ where: { id: In(ids) }, select: LISTED });
@@ -147,7 +145,8 @@ export class TasksService {
     if (!(await this.tasks.existsBy({ taskId }))) throw noSuchTask(taskId);
   }
 
-  private async verb<T>(work: () => Promise<T>): Promise<T> {
+  /** Does what changes a task, and says in the API's words why it could not be done. */
+  async verb<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {

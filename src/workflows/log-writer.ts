@@ -30,7 +30,7 @@ export class LogWriter {
     this.full = storedBytes >= limitBytes;
   }
 
-  async write(step: string, stream: 'stdout' | 'stderr', chunk: Buffer): Promise<void> {
+  async write(step: string, stream: LogChunk['stream'], chunk: Buffer): Promise<void> {
     if (chunk.length === 0) return;
     if (this.full) return this.mark(step);
     const room = this.limitBytes - this.storedBytes;

@@ -38,19 +38,34 @@ export type StepResult =
 /** A problem in a step's config; `path` is relative to it, e.g. `['headers', 'X-Key']`. */
 export interface StepProblem {
   readonly path: readonly (string | number)[];
+  /** `key`: what is wrong is the entry's name. */
+  readonly part?: 'key' | 'value';
   readonly message: string;
   readonly hint?: string;
 }
 
 export type StepConfig = Readonly<Record<string, unknown>>;
 
+/**
+ * A JSON Schema (2020-12) of a step's config, of type `object`. A field's `description` is shown to people, the first of
+ * its `examples` where the field is missing. Its `format` may be one of those in step-formats.ts.
+ */
+export type StepSchema = Readonly<Record<string, unknown>>;
+
 /** One step type. Implementations carry `@StepType('name')` and are found through it at boot. */
 export interface StepRunner {
-  /** All problems of a config; empty when a step can run with it. */
-  validate(config: StepConfig): StepProblem[];
+  /** What a step of this type does, in one sentence. */
+  readonly description: string;
+  readonly schema: StepSchema;
+  /**
+   * What the schema cannot say; asked only where it has no objection. At submission texts still hold references, about
+   * which nothing can be said yet; when the step runs it is asked again, without any.
+   */
+  check?(config: StepConfig): StepProblem[];
   /** The names of the fields of a config that hold bash scripts. */
   readonly scripts?: readonly string[];
-  /** The programs that a step with this config needs on the worker. */
+  /** The programs that a step with this config needs on the worker; the config may be empty, for the type as such. */
   programs?(config: StepConfig): readonly string[];
+  /** Gets a config that the schema accepts. What it throws fails the step, with the error's message. */
   run(step: ResolvedStep, context: StepContext): Promise<StepResult>;
 }

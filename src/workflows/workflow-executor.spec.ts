@@ -1,17 +1,29 @@
-import { access, mkdtemp, rm } from 'node:fs/promises';
+import { access, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Test } from '@nestjs/testing';
-import { aRun } from '../../test/support/journal-double.js';
+import { aRun, TASK_ID } from '../../test/support/journal-double.js';
+import type { StoredStep } from '../queue/task-handler.js';
 import { StepRegistry } from './step-registry.js';
-import type { ResolvedStep, StepContext, StepResult } from './step-runner.js';
-import type { StepDefinition } from './workflow.js';
-import { LOG_LIMIT_BYTES, WorkflowExecutor } from './workflow-executor.js';
+import type { ResolvedStep, StepConfig, StepContext, StepResult } from './step-runner.js';
+import type { StepDefinition, Workflow } from './workflow.js';
+import { EXECUTOR_OPTIONS, WorkflowExecutor } from './workflow-executor.js';
 import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
 
-const step = (name: string, type = 'fake'): StepDefinition => ({ name, type, env: {}, config: {} });
+const step = (name: string, changes: Partial<StepDefinition> = {}): StepDefinition => ({
+  ...{ name, type: 'fake', env: {}, config: {} },
+  ...changes,
+});
 const spec = (...steps: StepDefinition[]) => ({ workflow: { steps } });
 const completed: StepResult = { status: 'completed', exitCode: 0, outputs: {} };
+const failed = (errorMessage: string): StepResult => ({
+  ...{ status: 'failed', cause: 'step_failed', exitCode: 3, errorMessage, outputs: {} },
+});
+const stored = (name: string, changes: Partial<StoredStep> = {}): StoredStep => ({
+  ...{ position: 0, name, type: 'fake', status: 'completed', attempt: 1, cause: null, errorMessage: null },
+  ...{ outputs: {}, variables: {}, waitsFor: null, secondsLeft: null, decisions: [] },
+  ...changes,
+});
 
 describe('WorkflowExecutor', () => {
   let root: string;
@@ -20,33 +32,518 @@ describe('WorkflowExecutor', () => {
   });
   afterEach(() => rm(root, { recursive: true, force: true }));
 
-  async function setup(run: (step: ResolvedStep, context: StepContext) => Promise<StepResult>) {
-    const runner = { validate: () => [], run: jest.fn(run) };
+  type Run = (step: ResolvedStep, context: StepContext) => Promise<StepResult>;
+
+  async function setup(run: Run = async () => completed, options: { parallelSteps?: number; missing?: string[] } = {}) {
+    const runner = { scripts: ['script'], run: jest.fn(run) };
+    const registry = {
+      get: (type: string) => (type === 'fake' || type === 'approval' ? runner : undefined),
+      validateResolved: (_: string, config: StepConfig) => ({
+        config,
+        problems: config.size === '' ? [{ path: ['size'], message: 'must be a number' }] : [],
+      }),
+      missingPrograms: jest.fn(async () => options.missing ?? []),
+    };
     const module = await Test.createTestingModule({
       providers: [
         WorkflowExecutor,
         Workspaces,
         { provide: WORKSPACES_DIR, useValue: root },
-        { provide: LOG_LIMIT_BYTES, useValue: 100 },
-        { provide: StepRegistry, useValue: { get: (type: string) => (type === 'fake' ? runner : undefined) } },
+        { provide: EXECUTOR_OPTIONS, useValue: { logLimitBytes: 1_000, parallelSteps: options.parallelSteps ?? 4 } },
+        { provide: StepRegistry, useValue: registry },
       ],
     }).compile();
     module.useLogger(false);
-    return { executor: module.get(WorkflowExecutor), runner };
+    const names = () => runner.run.mock.calls.map(([definition]) => definition.name);
+    return { executor: module.get(WorkflowExecutor), workspaces: module.get(Workspaces), runner, registry, names };
   }
 
-  it('runs the steps in order, with a checkpoint before and after each', async () => {
-    const { executor, runner } = await setup(async () => completed);
-    const { run, journal } = aRun({ workflowSpec: spec(step('build'), step('deploy')) });
-    expect(await executor.handle(run)).toEqual({ status: 'completed' });
-    expect(runner.run.mock.calls.map(([definition]) => definition.name)).toEqual(['build', 'deploy']);
-    expect(journal.entries).toEqual([
-      'begin build,deploy',
-      'start 0',
-      'finish 0 completed',
-      'start 1',
-      'finish 1 completed',
-    ]);
+  /** Fails the steps of these names, each as often as it stands there. */
+  function failing(...names: string[]): Run {
+    const left = [...names];
+    return async ({ name }) => {
+      const at = left.indexOf(name);
+      if (at < 0) return completed;
+      left.splice(at, 1);
+      return failed(`${name} broke`);
+    };
+  }
+
+  describe('steps in their order', () => {
+    it('run one after the other, with a checkpoint before and after each', async () => {
+      const { executor, names } = await setup();
+      const { run, journal } = aRun({ workflowSpec: spec(step('build'), step('deploy')) });
+      expect(await executor.handle(run)).toEqual({ status: 'completed' });
+      expect(names()).toEqual(['build', 'deploy']);
+      expect(journal.entries).toEqual([
+        'begin build,deploy',
+        'start 0',
+        'finish 0 completed',
+        'start 1',
+        'finish 1 completed',
+      ]);
+    });
+
+    it('run side by side where they may, at most so many', async () => {
+      const waiting: (() => void)[] = [];
+      const { executor, names } = await setup(() => new Promise((resolve) => waiting.push(() => resolve(completed))), {
+        parallelSteps: 2,
+      });
+      const group = { parallelGroup: 'a' };
+      const ending = executor.handle(
+        aRun({ workflowSpec: spec(step('a', group), step('b', group), step('c', group), step('last')) }).run,
+      );
+      const next = async (begun: number) => {
+        while (names().length < begun) await new Promise((resolve) => setImmediate(resolve));
+        for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+      };
+      await next(2);
+      expect(names()).toEqual(['a', 'b']);
+      waiting[1]!();
+      await next(3);
+      expect(names()).toEqual(['a', 'b', 'c']);
+      waiting[0]!();
+      waiting[2]!();
+      await next(4);
+      waiting[3]!();
+      expect(await ending).toEqual({ status: 'completed' });
+      expect(names()).toEqual(['a', 'b', 'c', 'last']);
+    });
+
+    it('go on where a branch of a DAG failed, and skip what comes after the failure', async () => {
+      const { executor, names } = await setup(failing('left'));
+      const { run, journal } = aRun({
+        workflowSpec: spec(
+          step('left', { dependsOn: [] }),
+          step('right', { dependsOn: [] }),
+          step('after-left', { dependsOn: ['left'] }),
+          step('after-right', { dependsOn: ['right'] }),
+          step('last', { dependsOn: ['after-left', 'after-right'] }),
+        ),
+      });
+      expect(await executor.handle(run)).toMatchObject({ status: 'failed', errorMessage: 'left broke' });
+      expect(names().sort()).toEqual(['after-right', 'left', 'right']);
+      expect(journal.entries.filter((entry) => entry.startsWith('skip')).join()).toMatch(
+        /skip 2 \(step 'left' before it failed\).*skip 4 \(step 'left' before it failed\)/,
+      );
+    });
+  });
+
+  describe('a failure', () => {
+    it('ends what comes after it, with its cause', async () => {
+      const { executor } = await setup(failing('build'));
+      const { run, journal } = aRun({ workflowSpec: spec(step('build'), step('deploy')) });
+      expect(await executor.handle(run)).toEqual({
+        ...{ status: 'failed', cause: 'step_failed', errorMessage: 'build broke', retryable: true },
+      });
+      expect(journal.entries).toEqual([
+        'begin build,deploy',
+        'start 0',
+        'finish 0 failed step_failed',
+        "skip 1 (step 'build' before it failed)",
+      ]);
+    });
+
+    it('is not hidden by the steps that clean up after it', async () => {
+      const { executor, names } = await setup(failing('build', 'clean'));
+      const { run } = aRun({
+        workflowSpec: spec(
+          ...[step('build'), step('undo', { when: 'on_failure' }), step('clean', { when: 'always' })],
+          step('deploy'),
+        ),
+      });
+      expect(await executor.handle(run)).toMatchObject({ status: 'failed', errorMessage: 'build broke' });
+      expect(names()).toEqual(['build', 'undo', 'clean']);
+    });
+
+    it('is none where the step may fail', async () => {
+      const { executor, names } = await setup(failing('lint'));
+      const steps = [step('lint', { continueOnError: true }), step('build', { if: 'lint.failed' })];
+      const { run } = aRun({ workflowSpec: spec(...steps, step('undo', { when: 'on_failure' })) });
+      expect(await executor.handle(run)).toEqual({ status: 'completed' });
+      expect(names()).toEqual(['lint', 'build']);
+    });
+
+    it.each([true, false])('may be tried again (%s)', async (retryable) => {
+      const { executor } = await setup(async () => ({ ...failed('verdict'), retryable }) as StepResult);
+      expect(await executor.handle(aRun({ workflowSpec: spec(step('check')) }).run)).toMatchObject({ retryable });
+    });
+
+    it('brings the time of the next attempt, as the workflow has it', async () => {
+      const { executor } = await setup(failing('build', 'build'));
+      const backoff = { type: 'linear', initialSeconds: 10, factor: 1, maxSeconds: 60, jitter: 'none' } as const;
+      const workflow: Workflow = { steps: [step('build')], retry: { maxAttempts: 5, backoff } };
+      const { run } = aRun({ failures: 2, workflowSpec: { workflow } });
+      expect(await executor.handle(run)).toMatchObject({ status: 'failed', retryInSeconds: 30 });
+    });
+
+    it('of a runner that throws, and of a type without a runner, is the step’s', async () => {
+      const { executor } = await setup(async () => Promise.reject(new Error('no bash here')));
+      const thrown = await executor.handle(aRun({ workflowSpec: spec(step('build')) }).run);
+      expect(thrown).toMatchObject({ status: 'failed', errorMessage: "step 'build' could not be run: no bash here" });
+      const unknown = await executor.handle(aRun({ workflowSpec: spec(step('build', { type: 'ansible' })) }).run);
+      expect(unknown).toMatchObject({ errorMessage: expect.stringContaining("no runner for type 'ansible'") });
+    });
+
+    it('comes before anything runs where a program is missing', async () => {
+      const { executor, runner } = await setup(undefined, { missing: ['terraform'] });
+      const { run, journal } = aRun({ workflowSpec: spec(step('build'), step('infra')) });
+      const errorMessage = "step 'build' needs terraform, which is not on this worker";
+      expect(await executor.handle(run)).toMatchObject({ status: 'failed', cause: 'step_failed', errorMessage });
+      expect(runner.run).not.toHaveBeenCalled();
+      expect(journal.entries).toEqual([
+        'begin build,infra',
+        'finish 0 failed missing_program',
+        'close missing_program',
+      ]);
+    });
+  });
+
+  describe('conditions', () => {
+    it('skip a step, and say why', async () => {
+      const { executor, names } = await setup();
+      const { run, journal } = aRun({
+        workflowSpec: {
+          ...spec(
+            step('dev', { env: { TARGET: '${environment.type}' }, if: '$TARGET == development' }),
+            step('prod', { if: 'environment.type == production' }),
+            step('tests', { unless: 'dev.skipped' }),
+            step('undo', { when: 'on_failure' }),
+          ),
+          environment: { type: 'production' },
+        },
+      });
+      expect(await executor.handle(run)).toEqual({ status: 'completed' });
+      expect(names()).toEqual(['prod']);
+      expect(journal.entries.filter((entry) => entry.startsWith('skip'))).toEqual([
+        "skip 0 (if: $TARGET == development is false ($TARGET is 'production'))",
+        'skip 2 (unless: dev.skipped is true (dev.skipped is true)), 3 (no step before it failed (when: on_failure))',
+      ]);
+    });
+
+    it('without an answer fail the step', async () => {
+      const { executor, names } = await setup();
+      const steps = [step('a', { if: 'metadata.owner == me' }), step('b')];
+      expect(await executor.handle(aRun({ workflowSpec: spec(...steps) }).run)).toMatchObject({
+        status: 'failed',
+        errorMessage: expect.stringContaining("step 'a': its condition has no answer: metadata.owner has no value"),
+      });
+      expect(names()).toEqual([]);
+    });
+  });
+
+  describe('values', () => {
+    it('come from the document, from steps before and from the variables they set', async () => {
+      const { executor, runner } = await setup(async () => ({ status: 'completed', outputs: { version: '1.2' } }));
+      const { run } = aRun({
+        workflowSpec: {
+          workflow: {
+            variables: { REGION: 'eu' },
+            steps: [
+              step('build', { setVariables: { IMAGE: 'shop:${build.version}', REGION: '${workflow.REGION}-1' } }),
+              step('deploy', { env: { A: '${workflow.IMAGE}' }, config: { to: ['${workflow.REGION}', 3] } }),
+            ],
+            outputs: { image: '${workflow.IMAGE}', lost: '${deploy.url}' },
+          },
+        },
+      });
+      expect(await executor.handle(run)).toEqual({ status: 'completed', result: { image: 'shop:1.2' } });
+      expect(runner.run.mock.calls[1]![0]).toEqual({
+        ...{ name: 'deploy', type: 'fake', env: { A: 'shop:1.2' }, config: { to: ['eu-1', 3] } },
+      });
+    });
+
+    it('reach a script as variables only', async () => {
+      const { executor, runner } = await setup();
+      const workflowSpec = {
+        ...spec(step('a', { env: { OWN: 'x' }, config: { script: 'echo "${metadata.name}" ${OWN}' } })),
+        score: { metadata: { name: '$(rm -rf /)' } },
+      };
+      await executor.handle(aRun({ workflowSpec }).run);
+      const { env, config } = runner.run.mock.calls[0]![0];
+      const [name] = Object.keys(env).filter((key) => key !== 'OWN');
+      expect(env).toEqual({ OWN: 'x', [name!]: '$(rm -rf /)' });
+      expect(config.script).toBe(`echo "\${${name}}" \${OWN}`);
+    });
+
+    it('that are missing or unfit fail the step before it runs', async () => {
+      const { executor, names } = await setup();
+      const missing = spec(step('a', { env: { X: '${parameters.none}' } }));
+      expect(await executor.handle(aRun({ workflowSpec: missing }).run)).toMatchObject({
+        errorMessage: expect.stringContaining("step 'a' cannot run: a reference has no value: ${parameters.none}"),
+      });
+      const unfit = { ...spec(step('a', { config: { size: '${parameters.size}' } })), parameters: { size: '' } };
+      expect(await executor.handle(aRun({ workflowSpec: unfit }).run)).toMatchObject({
+        errorMessage: "step 'a' cannot run with its config: size: must be a number",
+      });
+      expect(names()).toEqual([]);
+    });
+
+    it('come from the file that the step names', async () => {
+      const { executor } = await setup(async (_, { workspace }) => {
+        await writeFile(join(workspace, 'out.json'), '{"version": "2.0", "n": 3}');
+        return { status: 'completed', outputs: { n: 'own' } };
+      });
+      const workflow: Workflow = {
+        steps: [step('a', { outputFile: 'out.json' })],
+        outputs: { version: '${a.version}', n: '${a.n}' },
+      };
+      const { run } = aRun({ workflowSpec: { workflow } });
+      expect(await executor.handle(run)).toEqual({ status: 'completed', result: { version: '2.0', n: 'own' } });
+      const lost = aRun({ workflowSpec: spec(step('a', { outputFile: 'other.json' })) });
+      expect(await executor.handle(lost.run)).toMatchObject({
+        status: 'failed',
+        errorMessage: expect.stringMatching(/^step 'a' ended well, but its outputFile 'other.json' /),
+      });
+    });
+  });
+
+  describe('tries of a step', () => {
+    const retry = {
+      maxAttempts: 3,
+      backoff: { type: 'fixed', initialSeconds: 0.01, factor: 1, maxSeconds: 1, jitter: 'none' },
+    } as const;
+
+    it('are made until one completes, and noted in the log', async () => {
+      const { executor, names } = await setup(failing('a', 'a'));
+      const { run, journal } = aRun({ workflowSpec: spec(step('a', { retry })) });
+      expect(await executor.handle(run)).toEqual({ status: 'completed' });
+      expect(names()).toEqual(['a', 'a', 'a']);
+      expect(journal.text('system')).toContain('[try 2 of 3 failed: a broke; the next one begins in 0.0 s]');
+      expect(journal.ends[0]).toMatchObject({ status: 'completed', tries: 3 });
+    });
+
+    it('come to an end', async () => {
+      const { executor, names } = await setup(async () => failed('no'));
+      const { run, journal } = aRun({ workflowSpec: spec(step('a', { retry })) });
+      expect(await executor.handle(run)).toMatchObject({ status: 'failed' });
+      expect(names()).toHaveLength(3);
+      expect(journal.ends[0]).toMatchObject({ status: 'failed', tries: 3 });
+    });
+
+    it('are given up when the run is stopped while they rest', async () => {
+      const { executor, names } = await setup(async () => failed('no'));
+      const long = { ...retry, backoff: { ...retry.backoff, initialSeconds: 600, maxSeconds: 600 } };
+      const { run, abort, journal } = aRun({ workflowSpec: spec(step('a', { retry: long })) });
+      const append = journal.appendLog.bind(journal);
+      journal.appendLog = async (chunks) => {
+        await append(chunks);
+        abort('cancelled');
+      };
+      expect(await executor.handle(run)).toEqual({ status: 'aborted' });
+      expect(names()).toHaveLength(1);
+    });
+  });
+
+  describe('a step that waits for people', () => {
+    const ask = step('ask', { type: 'approval', config: { message: 'go?', count: 2, timeout: '1h' } });
+    const decision = (
+      id: string,
+      actor: string,
+      decided: 'approve' | 'reject' = 'approve',
+      comment: string | null = null,
+    ) => ({
+      ...{ id, actor, comment, decision: decided },
+    });
+    const waitsFor = { message: 'go?', count: 2, notSubmitter: false, default: 'reject' };
+
+    it('parks the task when nothing else is to do', async () => {
+      const { executor, names } = await setup();
+      const { run, journal } = aRun({ workflowSpec: spec(step('build'), ask, step('deploy')) });
+      journal.steps = [
+        stored('ask', { position: 1, type: 'approval', status: 'waiting', waitsFor, secondsLeft: 3_599 }),
+      ];
+      expect(await executor.handle(run)).toEqual({ status: 'waiting', seconds: 3_599, seenDecision: '0' });
+      expect(names()).toEqual(['build']);
+      expect(journal.entries.at(-1)).toBe(`wait 1 3600 s for ${JSON.stringify(waitsFor)}`);
+      await access(join(root, TASK_ID, 'workspace'));
+    });
+
+    async function resumed(left: Partial<StoredStep>, ...steps: StepDefinition[]) {
+      const { executor, names, workspaces } = await setup();
+      await workspaces.open(TASK_ID, 1, true);
+      const { run, journal } = aRun({ attempt: 2, workflowSpec: spec(step('build'), ask, ...steps) });
+      journal.steps = [
+        stored('build', { outputs: { v: '1' } }),
+        stored('ask', { position: 1, type: 'approval', status: 'waiting', waitsFor, secondsLeft: 10, ...left }),
+        ...steps.map(({ name }, index) => stored(name, { position: index + 2, status: 'pending' })),
+      ];
+      return { outcome: await executor.handle(run), names, journal };
+    }
+
+    it('goes on once enough people have approved', async () => {
+      const decisions = [decision('7', 'ann'), decision('9', 'bob', 'approve', 'fine')];
+      const deploy = step('deploy', { env: { BY: '${ask.approved_by}', V: '${build.v}' } });
+      const { outcome, names, journal } = await resumed({ decisions }, deploy);
+      expect(outcome).toEqual({ status: 'completed' });
+      expect(names()).toEqual(['deploy']);
+      expect(journal.entries[0]).toBe('begin build (kept),ask (kept),deploy');
+      expect(journal.ends[0]).toMatchObject({ outputs: { approved_by: 'ann,bob', comment: 'fine' } });
+    });
+
+    it('waits on, and tells what it has heard', async () => {
+      const { outcome } = await resumed({ decisions: [decision('7', 'ann')], secondsLeft: null }, step('deploy'));
+      expect(outcome).toEqual({ status: 'waiting', seconds: null, seenDecision: '7' });
+    });
+
+    it('fails the task when one rejects, for good', async () => {
+      const decisions = [decision('7', 'ann'), decision('8', 'bob', 'reject', 'too late')];
+      const { outcome, names } = await resumed({ decisions }, step('deploy'), step('undo', { when: 'on_failure' }));
+      const errorMessage = "step 'ask' was rejected by bob: too late";
+      expect(outcome).toEqual({ status: 'failed', cause: 'rejected', errorMessage, retryable: false });
+      expect(names()).toEqual(['undo']);
+    });
+
+    it('counts silence as its default says', async () => {
+      const rejected = await resumed({ secondsLeft: 0 });
+      expect(rejected.outcome).toMatchObject({ cause: 'rejected', errorMessage: expect.stringContaining('0 of 2') });
+      const approved = await resumed({ secondsLeft: -1, waitsFor: { ...waitsFor, default: 'approve' } });
+      expect(approved.outcome).toEqual({ status: 'completed' });
+    });
+
+    it('lets a manual step begin', async () => {
+      const { executor, names, workspaces } = await setup();
+      const manual = step('deploy', { when: 'manual' });
+      const first = aRun({ workflowSpec: spec(manual) });
+      first.journal.steps = [stored('deploy', { status: 'waiting', waitsFor: { count: 1 } })];
+      expect(await executor.handle(first.run)).toMatchObject({ status: 'waiting' });
+      expect(names()).toEqual([]);
+      await workspaces.open(TASK_ID, 1, true);
+      const second = aRun({ attempt: 2, workflowSpec: spec(manual) });
+      const decisions = [decision('1', 'ann')];
+      second.journal.steps = [stored('deploy', { status: 'waiting', waitsFor: { count: 1 }, decisions })];
+      expect(await executor.handle(second.run)).toEqual({ status: 'completed' });
+      expect(names()).toEqual(['deploy']);
+    });
+
+    it('does not keep the steps beside it from running', async () => {
+      const { executor, names } = await setup();
+      const steps = [step('ask', { ...ask, dependsOn: [] }), step('other', { dependsOn: [] })];
+      const { run, journal } = aRun({ workflowSpec: spec(...steps) });
+      journal.steps = [stored('ask', { type: 'approval', status: 'waiting', waitsFor, secondsLeft: 5 })];
+      expect(await executor.handle(run)).toMatchObject({ status: 'waiting' });
+      expect(names()).toEqual(['other']);
+    });
+  });
+
+  describe('a run after another', () => {
+    async function again(
+      left: StoredStep[],
+      workflow: Partial<Workflow> & Pick<Workflow, 'steps'>,
+      lastAttempt?: number,
+    ) {
+      const { executor, names, workspaces } = await setup(async () => ({ ...completed, outputs: { v: '2' } }));
+      if (lastAttempt !== undefined) {
+        const { workspace } = await workspaces.open(TASK_ID, lastAttempt, true);
+        await writeFile(join(workspace, 'built'), 'yes');
+      }
+      const { run, journal } = aRun({ attempt: 3, workflowSpec: { workflow } });
+      journal.steps = left;
+      const outcome = await executor.handle(run);
+      return { outcome, names: names(), begin: journal.entries[0] };
+    }
+    const steps = [step('build'), step('deploy', { env: { V: '${build.v}' } }), step('clean', { when: 'always' })];
+    const left = [
+      stored('build', { outputs: { v: '1' } }),
+      stored('deploy', { position: 1, status: 'failed' }),
+      stored('clean', { position: 2 }),
+    ];
+
+    it('goes on at the first step that did not complete, with the outputs of those that did', async () => {
+      const { outcome, names, begin } = await again(left, { steps }, 2);
+      expect(outcome).toEqual({ status: 'completed' });
+      expect(begin).toBe('begin build (kept),deploy,clean');
+      expect(names).toEqual(['deploy', 'clean']);
+    });
+
+    it('starts over where the folder of the runs before it is not here', async () => {
+      expect((await again(left, { steps })).names).toEqual(['build', 'deploy', 'clean']);
+      const later = [{ ...left[0]!, attempt: 2 }, ...left.slice(1)];
+      expect((await again(later, { steps }, 1)).names).toEqual(['build', 'deploy', 'clean']);
+    });
+
+    it('goes on without it where the workflow says so', async () => {
+      const { names } = await again(left, { steps, resume: 'without_workspace' });
+      expect(names).toEqual(['deploy', 'clean']);
+    });
+
+    it('keeps nothing of a step that is another one now', async () => {
+      const other = [{ ...left[0]!, type: 'terraform' }, ...left.slice(1)];
+      expect((await again(other, { steps }, 2)).names).toEqual(['build', 'deploy', 'clean']);
+    });
+  });
+
+  describe('the task’s folder', () => {
+    it('has the document’s files, stays for the next run, and goes when the task has completed', async () => {
+      const seen: string[][] = [];
+      const { executor } = await setup(async (_, { workspace, runDir }) => {
+        await access(runDir);
+        seen.push((await readdir(workspace)).sort());
+        return seen.length === 1 ? failed('no') : completed;
+      });
+      const workflowSpec = { ...spec(step('a')), score: { metadata: { name: 'shop' } } };
+      await executor.handle(aRun({ workflowSpec }).run);
+      expect(seen).toEqual([['score.json', 'score.properties']]);
+      expect(await readdir(join(root, TASK_ID))).toEqual(['attempt', 'workspace']);
+      expect(await readFile(join(root, TASK_ID, 'attempt'), 'utf8')).toBe('1');
+      await executor.handle(aRun({ attempt: 2, workflowSpec }).run);
+      expect(await readdir(root)).toEqual([]);
+    });
+  });
+
+  describe('a run that is stopped', () => {
+    it.each([
+      ['cancelled', ['finish 0 cancelled cancelled', 'close cancelled']],
+      ['timeout', ['finish 0 cancelled timeout', 'close timeout']],
+      ['shutdown', ['finish 0 cancelled shutdown']],
+      ['lost', []],
+    ])('as %s notes what will still be true', async (reason, noted) => {
+      const { run, journal, abort } = aRun({ workflowSpec: spec(step('build'), step('deploy')) });
+      const { executor } = await setup(async () => {
+        abort(reason);
+        return { status: 'aborted' };
+      });
+      expect(await executor.handle(run)).toEqual({ status: 'aborted' });
+      expect(journal.entries.slice(2)).toEqual(noted);
+    });
+
+    it('begins no further step', async () => {
+      const { run, abort } = aRun({ workflowSpec: spec(step('build'), step('deploy')) });
+      const { executor, runner } = await setup(async () => {
+        abort('shutdown');
+        return completed;
+      });
+      expect(await executor.handle(run)).toEqual({ status: 'aborted' });
+      expect(runner.run).toHaveBeenCalledTimes(1);
+    });
+
+    it('stops what runs beside the write that found the lease lost', async () => {
+      const { run, journal } = aRun({
+        workflowSpec: spec(step('a', { parallelGroup: '' }), step('b', { parallelGroup: '' })),
+      });
+      let reason: unknown;
+      const { executor } = await setup(({ name }, { signal }) => {
+        if (name === 'a') {
+          journal.lost = true;
+          return Promise.resolve(completed);
+        }
+        return new Promise((resolve) =>
+          signal.addEventListener('abort', () => {
+            reason = signal.reason;
+            resolve({ status: 'aborted' });
+          }),
+        );
+      });
+      expect(await executor.handle(run)).toEqual({ status: 'aborted' });
+      expect(reason).toBe('lost');
+    });
+
+    it('fails as the journal does that cannot store what it should', async () => {
+      const { run, journal } = aRun({ workflowSpec: spec(step('a')) });
+      journal.finishStep = () => Promise.reject(new Error('value too long'));
+      const { executor } = await setup();
+      await expect(executor.handle(run)).rejects.toThrow('value too long');
+    });
   });
 
   it('stores what a step wrote before it says that the step has ended', async () => {
@@ -64,97 +561,35 @@ describe('WorkflowExecutor', () => {
     expect(journal.entries).toContain('finish 0 completed');
   });
 
-  it('ends with the first step that fails, and skips the rest', async () => {
-    const failed: StepResult = { status: 'failed', cause: 'step_failed', exitCode: 3, errorMessage: 'no', outputs: {} };
-    const { executor } = await setup(async () => failed);
-    const { run, journal } = aRun({ workflowSpec: spec(step('build'), step('deploy')) });
-    expect(await executor.handle(run)).toEqual({
-      status: 'failed',
-      cause: 'step_failed',
-      errorMessage: 'no',
-      retryable: true,
-    });
-    expect(journal.entries).toEqual(['begin build,deploy', 'start 0', 'finish 0 failed step_failed', 'skip rest']);
-  });
-
-  it('counts a runner that throws, and a type without a runner, as failed steps', async () => {
-    const { executor } = await setup(async () => Promise.reject(new Error('no bash here')));
-    const thrown = await executor.handle(aRun({ workflowSpec: spec(step('build')) }).run);
-    expect(thrown).toMatchObject({ status: 'failed', errorMessage: "step 'build' could not be run: no bash here" });
-    const unknown = await executor.handle(aRun({ workflowSpec: spec(step('build', 'ansible')) }).run);
-    expect(unknown).toMatchObject({ errorMessage: expect.stringContaining("no runner for type 'ansible'") });
-  });
-
-  it.each([
-    ['cancelled', ['finish 0 cancelled cancelled', 'skip rest']],
-    ['timeout', ['finish 0 cancelled timeout', 'skip rest']],
-    ['shutdown', ['finish 0 cancelled shutdown']],
-    ['lost', []],
-  ])('aborted as %s, notes what will still be true', async (reason, noted) => {
-    const { run, journal, abort } = aRun({ workflowSpec: spec(step('build'), step('deploy')) });
-    const { executor } = await setup(async () => {
-      abort(reason);
-      return { status: 'aborted' };
-    });
-    expect(await executor.handle(run)).toEqual({ status: 'aborted' });
-    expect(journal.entries.slice(2)).toEqual(noted);
-  });
-
-  it('begins no step once it is aborted', async () => {
-    const { run, abort } = aRun({ workflowSpec: spec(step('build'), step('deploy')) });
-    const { executor, runner } = await setup(async () => {
-      abort('shutdown');
-      return completed;
-    });
-    expect(await executor.handle(run)).toEqual({ status: 'aborted' });
-    expect(runner.run).toHaveBeenCalledTimes(1);
-  });
-
-  it('stops when its lease is lost', async () => {
-    const { run, journal } = aRun({ workflowSpec: spec(step('build'), step('deploy')) });
-    const { executor, runner } = await setup(async () => {
-      journal.lost = true;
-      return completed;
-    });
-    expect(await executor.handle(run)).toEqual({ status: 'aborted' });
-    expect(runner.run).toHaveBeenCalledTimes(1);
-  });
-
-  it('refuses a stored workflow that it cannot read', async () => {
-    const { executor } = await setup(async () => completed);
-    await expect(executor.handle(aRun({ workflowSpec: {} }).run)).rejects.toThrow(/workflow.steps/);
-    const odd = { workflow: { steps: [{ name: 'x', type: 'fake', env: [], config: {} }] } };
-    await expect(executor.handle(aRun({ workflowSpec: odd }).run)).rejects.toThrow(/workflow.steps/);
-  });
-
-  it('gives each run a fresh folder and removes it, however the run ends', async () => {
-    const places: string[] = [];
-    const { executor } = await setup(async (_, { workspace, runDir }) => {
-      places.push(workspace, runDir);
-      await Promise.all(places.slice(-2).map((place) => access(place)));
-      throw new Error('boom');
-    });
-    await executor.handle(aRun({ workflowSpec: spec(step('build')) }).run);
-    await executor.handle(aRun({ attempt: 2, workflowSpec: spec(step('build')) }).run);
-    expect(new Set(places).size).toBe(4);
-    for (const place of places) await expect(access(place)).rejects.toThrow(/ENOENT/);
-  });
-
   it('counts the output of earlier attempts against the limit', async () => {
     const { executor } = await setup(async (_, { write }) => {
       await write('stdout', Buffer.from('x'.repeat(20)));
       return completed;
     });
     const { run, journal } = aRun({ attempt: 2, workflowSpec: spec(step('build')) });
-    journal.stored = 90;
+    journal.stored = 990;
     await executor.handle(run);
     expect(journal.text('stdout')).toBe('x'.repeat(10));
     expect(journal.text('system')).toMatch(/output cut here/);
+  });
+
+  it('refuses a document that it cannot read', async () => {
+    const { executor } = await setup();
+    await expect(executor.handle(aRun({ workflowSpec: { steps: [] } }).run)).rejects.toThrow(/no workflow.steps/);
+  });
+
+  it('does a thousand steps', async () => {
+    const { executor, names } = await setup();
+    const steps = Array.from({ length: 1_000 }, (_, n) =>
+      step(`s${n}`, { parallelGroup: String(Math.floor(n / 100)) }),
+    );
+    expect(await executor.handle(aRun({ workflowSpec: spec(...steps) }).run)).toEqual({ status: 'completed' });
+    expect(names()).toHaveLength(1_000);
   });
 });
 
 describe('Workspaces', () => {
   it('make no folder for what is no task id', async () => {
-    await expect(new Workspaces(tmpdir()).create('../../etc', 1)).rejects.toThrow(/no task id/);
+    await expect(new Workspaces(tmpdir()).open('../../etc', 1, true)).rejects.toThrow(/no task id/);
   });
 });

@@ -1,18 +1,30 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import { LeaseLostError, TaskHandler, type TaskOutcome, type TaskRun } from '../queue/task-handler.js';
+import { LeaseLostError, TaskHandler, type StoredStep, type TaskOutcome, type TaskRun } from '../queue/task-handler.js';
 import { LogWriter } from './log-writer.js';
-import { StepRegistry } from './step-registry.js';
-import type { StepResult } from './step-runner.js';
+import { planOf, type Plan } from './plan.js';
+import { referencesIn, resolveText, UnresolvedReferences } from './references/references.js';
+import { WorkflowScope } from './references/workflow-scope.js';
+import { backoffSeconds } from './running/backoff.js';
+import { keptSteps } from './running/resumption.js';
+import { StepExecution } from './running/step-execution.js';
+import { WorkflowRun } from './running/workflow-run.js';
 import { scoreFiles } from './score-files.js';
-import { scoreOf, workflowOf, type StepDefinition } from './workflow.js';
+import { StepRegistry } from './step-registry.js';
+import { stepPath } from './steps/script-runner.js';
+import { specOf, type Workflow, type WorkflowSpec } from './workflow.js';
 import { Workspaces, type Workspace } from './workspaces.js';
 
-export const LOG_LIMIT_BYTES = Symbol('LOG_LIMIT_BYTES');
+/** Injection token of `ExecutorOptions`. */
+export const EXECUTOR_OPTIONS = Symbol('EXECUTOR_OPTIONS');
 
-/**
- * Runs a task's workflow: its steps in order, each with a checkpoint before and after, its output into the task's log.
- * The first step that fails ends the run; the rest are skipped.
- */
+export interface ExecutorOptions {
+  /** Bytes of output kept of one task. */
+  readonly logLimitBytes: number;
+  /** Steps of one task that run side by side. */
+  readonly parallelSteps: number;
+}
+
+/** Runs a task's workflow in the task's folder, from where earlier runs have left it. */
 @Injectable()
 export class WorkflowExecutor extends TaskHandler {
   private readonly logger = new Logger('Workflows');
@@ -20,81 +32,150 @@ export class WorkflowExecutor extends TaskHandler {
   constructor(
     private readonly registry: StepRegistry,
     private readonly workspaces: Workspaces,
-    @Inject(LOG_LIMIT_BYTES) private readonly logLimitBytes: number,
+    @Inject(EXECUTOR_OPTIONS) private readonly options: ExecutorOptions,
   ) {
     super();
   }
 
   async handle(run: TaskRun): Promise<TaskOutcome> {
-    const { task, journal } = run;
-    const workspace = await this.workspaces.create(task.taskId, task.attempt);
     try {
-      const { steps } = workflowOf(task.workflowSpec);
-      await this.workspaces.provide(workspace, scoreFiles(scoreOf(task.workflowSpec)));
-      await journal.beginSteps(steps);
-      const log = new LogWriter(journal, this.logLimitBytes, task.attempt > 1 ? await journal.loggedBytes() : 0);
-      for (const [position, step] of steps.entries()) {
-        if (run.signal.aborted) return await this.giveUp(run);
-        await journal.startStep(position);
-        const result = await this.runStep(run, step, workspace, log);
-        await log.close();
-        if (result.status === 'completed') {
-          await journal.finishStep(position, result);
-        } else if (result.status === 'aborted') {
-          await this.abortStep(run, position);
-          return await this.giveUp(run);
-        } else {
-          await journal.finishStep(position, result);
-          await journal.skipRest();
-          const { cause, errorMessage } = result;
-          return { status: 'failed', cause, errorMessage, retryable: true };
-        }
-      }
-      return { status: 'completed' };
+      const spec = specOf(run.task.workflowSpec);
+      const plan = planOf(spec.workflow.steps);
+      const kept = await this.keptOf(run, spec.workflow, plan);
+      const missing = await this.missingPrograms(plan, kept);
+      if (missing) return await this.refuse(run, plan, kept, missing);
+      return await this.runIn(await this.workspaceOf(run, spec, kept), run, spec, plan, kept);
     } catch (error) {
       if (error instanceof LeaseLostError) return { status: 'aborted' };
       throw error;
+    }
+  }
+
+  /** Steps that earlier runs have done. What they have left in a folder that is not here counts for nothing. */
+  private async keptOf(
+    { task, journal }: TaskRun,
+    workflow: Workflow,
+    plan: Plan,
+  ): Promise<ReadonlyMap<number, StoredStep>> {
+    if (task.attempt === 1) return new Map();
+    const kept = keptSteps(plan, await journal.storedSteps());
+    if (kept.size === 0 || workflow.resume === 'without_workspace') return kept;
+    const newest = Math.max(...[...kept.values()].map(({ attempt }) => attempt));
+    return (await this.workspaces.lastAttempt(task.taskId)) >= newest ? kept : new Map();
+  }
+
+  private async workspaceOf(
+    { task }: TaskRun,
+    spec: WorkflowSpec,
+    kept: ReadonlyMap<number, StoredStep>,
+  ): Promise<Workspace> {
+    const workspace = await this.workspaces.open(task.taskId, task.attempt, kept.size === 0);
+    await this.workspaces.provide(workspace, scoreFiles(spec.score));
+    return workspace;
+  }
+
+  private async runIn(
+    workspace: Workspace,
+    run: TaskRun,
+    spec: WorkflowSpec,
+    plan: Plan,
+    kept: ReadonlyMap<number, StoredStep>,
+  ): Promise<TaskOutcome> {
+    const { task, journal, signal } = run;
+    const stop = new AbortController();
+    const onAbort = () => stop.abort(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    try {
+      await journal.beginSteps(withKept(plan, kept));
+      const logged = task.attempt > 1 ? await journal.loggedBytes() : 0;
+      const log = new LogWriter(journal, this.options.logLimitBytes, logged);
+      const scope = new WorkflowScope(spec);
+      const steps = new StepExecution(this.registry, scope, run, workspace, log, stop.signal);
+      const outcome = await new WorkflowRun(plan, run, scope, steps, log, this.options, stop).execute(kept);
+      return await this.conclude(outcome, run, spec.workflow, scope, log);
     } finally {
-      await this.cleanUp(run);
+      signal.removeEventListener('abort', onAbort);
+      await this.tidy(() => this.workspaces.close(workspace), task.taskId);
     }
   }
 
-  private async runStep(run: TaskRun, step: StepDefinition, place: Workspace, log: LogWriter): Promise<StepResult> {
-    const runner = this.registry.get(step.type);
-    if (!runner) {
-      const errorMessage = `step '${step.name}': this worker has no runner for type '${step.type}'`;
-      return { status: 'failed', cause: 'step_failed', errorMessage, outputs: {} };
+  private async conclude(
+    outcome: TaskOutcome,
+    { task }: TaskRun,
+    workflow: Workflow,
+    scope: WorkflowScope,
+    log: LogWriter,
+  ): Promise<TaskOutcome> {
+    if (outcome.status === 'failed' && workflow.retry) {
+      return { ...outcome, retryInSeconds: backoffSeconds(workflow.retry.backoff, task.failures + 1) };
     }
-    const { task, signal, lease } = run;
-    const write = (stream: 'stdout' | 'stderr', chunk: Buffer) => log.write(step.name, stream, chunk);
+    if (outcome.status !== 'completed') return outcome;
+    const result = await outputsOf(workflow, scope, log);
+    await log.close();
+    await this.tidy(() => this.workspaces.remove(task.taskId), task.taskId);
+    return { status: 'completed', ...(Object.keys(result).length > 0 ? { result } : {}) };
+  }
+
+  /** Of the steps that will certainly be tried; what a condition decides on is looked at when its time comes. */
+  private async missingPrograms(plan: Plan, kept: ReadonlyMap<number, StoredStep>): Promise<Refusal | undefined> {
+    for (const { step, position } of plan.steps) {
+      if (!this.registry.get(step.type)) continue;
+      const certain = step.if === undefined && step.unless === undefined && step.when !== 'on_failure';
+      // A PATH that an earlier step has a say in is looked at when its time comes, too.
+      if (!certain || kept.has(position) || referencesIn(step.env.PATH ?? '').length > 0) continue;
+      const missing = await this.registry.missingPrograms(step.type, step.config, stepPath(step.env));
+      if (missing.length === 0) continue;
+      return { position, errorMessage: `step '${step.name}' needs ${missing.join(', ')}, which is not on this worker` };
+    }
+    return undefined;
+  }
+
+  /** Before anything has run. */
+  private async refuse(
+    { journal }: TaskRun,
+    plan: Plan,
+    kept: ReadonlyMap<number, StoredStep>,
+    { position, errorMessage }: Refusal,
+  ): Promise<TaskOutcome> {
+    await journal.beginSteps(withKept(plan, kept));
+    await journal.finishStep(position, { status: 'failed', cause: 'missing_program', errorMessage });
+    await journal.closeSteps('missing_program');
+    return { status: 'failed', cause: 'step_failed', errorMessage, retryable: true };
+  }
+
+  private async tidy(work: () => Promise<void>, taskId: string): Promise<void> {
     try {
-      return await runner.run(step, { taskId: task.taskId, attempt: task.attempt, ...place, signal, lease, write });
+      await work();
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      const errorMessage = `step '${step.name}' could not be run: ${reason}`;
-      return { status: 'failed', cause: 'step_failed', errorMessage, outputs: {} };
+      this.logger.warn({ msg: 'A workspace could not be removed', task_id: taskId, error: String(error) });
     }
   }
+}
 
-  /** The step that was under way when the run had to stop shows why it ended. */
-  private async abortStep({ signal, journal }: TaskRun, position: number): Promise<void> {
-    const reason = String(signal.reason);
-    if (reason === 'lost') return;
-    const errorMessage = `the run was stopped (${reason}) while this step ran`;
-    await journal.finishStep(position, { status: 'cancelled', cause: reason, errorMessage });
-  }
+interface Refusal {
+  readonly position: number;
+  readonly errorMessage: string;
+}
 
-  private async giveUp({ signal, journal }: TaskRun): Promise<TaskOutcome> {
-    // A run that is handed back begins its steps anew; for one that ends here the rest will never run.
-    if (signal.reason === 'cancelled' || signal.reason === 'timeout') await journal.skipRest();
-    return { status: 'aborted' };
-  }
+function withKept(plan: Plan, kept: ReadonlyMap<number, StoredStep>) {
+  return plan.steps.map(({ step, position }) => ({ name: step.name, type: step.type, keep: kept.has(position) }));
+}
 
-  private async cleanUp({ task }: TaskRun): Promise<void> {
+/** The workflow's own results; one that needs the output of a step that did not run is left out, with a note. */
+async function outputsOf(
+  { outputs = {} }: Workflow,
+  scope: WorkflowScope,
+  log: LogWriter,
+): Promise<Record<string, string>> {
+  const result: Record<string, string> = {};
+  for (const [name, text] of Object.entries(outputs)) {
     try {
-      await this.workspaces.remove(task.taskId, task.attempt);
+      result[name] = resolveText(text, scope);
     } catch (error) {
-      this.logger.warn({ msg: 'A workspace could not be removed', task_id: task.taskId, error: String(error) });
+      if (!(error instanceof UnresolvedReferences)) throw error;
+      await log.write('', 'system', Buffer.from(`[output '${name}' is left out: ${error.message}]\n`));
     }
   }
+  return result;
 }

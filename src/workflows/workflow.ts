@@ -74,18 +74,19 @@ export interface WorkflowSpec extends Record<string, unknown> {
 }
 
 /** Throws where the stored document is none of ours: rows can be written by hand. */
-export function workflowOf(spec: Record<string, unknown>): Workflow {
-  const workflow = spec.workflow as Workflow | undefined;
+export function specOf(stored: Record<string, unknown>): WorkflowSpec {
+  const workflow = stored.workflow as Workflow | undefined;
   const steps: unknown = workflow?.steps;
   if (!Array.isArray(steps) || !steps.every(isStep)) {
     throw new Error('workflow_spec holds no workflow.steps that this version can read');
   }
-  return workflow!;
-}
-
-/** The Score document a task came with; empty where it had none. */
-export function scoreOf(spec: Record<string, unknown>): Record<string, unknown> {
-  return isObject(spec.score) ? (spec.score as Record<string, unknown>) : {};
+  const mapping = (key: string) => (isObject(stored[key]) ? stored[key] : {});
+  return {
+    workflow: workflow!,
+    score: mapping('score') as WorkflowSpec['score'],
+    environment: mapping('environment') as WorkflowSpec['environment'],
+    parameters: mapping('parameters') as WorkflowSpec['parameters'],
+  };
 }
 
 function isStep(step: unknown): boolean {

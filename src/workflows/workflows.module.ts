@@ -1,12 +1,15 @@
 import { resolve, join } from 'node:path';
 import { Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
+import { parseNetworks } from '../common/net-addresses.js';
+import { SafeFetch } from '../common/safe-fetch.js';
 import { Settings } from '../config/settings.js';
 import { STEP_OPTIONS, type StepOptions } from './step-options.js';
 import { StepRegistry } from './step-registry.js';
 import { BashStep } from './steps/bash.step.js';
 import { ScriptRunner } from './steps/script-runner.js';
-import { LOG_LIMIT_BYTES, WorkflowExecutor } from './workflow-executor.js';
+import { EXECUTOR_OPTIONS, type ExecutorOptions, WorkflowExecutor } from './workflow-executor.js';
+import { WORKSPACE_RETENTION_SECONDS, WorkspaceCleaner } from './workspace-cleaner.js';
 import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
 
 /** What a task does: the queue's TaskHandler, and the step types it knows. */
@@ -18,14 +21,32 @@ import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
       inject: [Settings],
       useFactory: (settings: Settings): StepOptions => ({ killGraceSeconds: settings.STEP_KILL_GRACE_SECONDS }),
     },
-    { provide: LOG_LIMIT_BYTES, inject: [Settings], useFactory: (settings: Settings) => settings.LOG_LIMIT_BYTES },
+    {
+      provide: EXECUTOR_OPTIONS,
+      inject: [Settings],
+      useFactory: (settings: Settings): ExecutorOptions => ({
+        logLimitBytes: settings.LOG_LIMIT_BYTES,
+        parallelSteps: settings.MAX_PARALLEL_STEPS,
+      }),
+    },
+    {
+      provide: WORKSPACE_RETENTION_SECONDS,
+      inject: [Settings],
+      useFactory: (settings: Settings) => settings.WORKSPACE_RETENTION_HOURS * 3_600,
+    },
     {
       provide: WORKSPACES_DIR,
       inject: [Settings],
       useFactory: (settings: Settings) => resolve(settings.WORKSPACES_DIR ?? join(settings.DATA_DIR, 'workspaces')),
     },
+    {
+      provide: SafeFetch,
+      inject: [Settings],
+      useFactory: (settings: Settings) => new SafeFetch(parseNetworks(settings.OUTBOUND_ALLOWED_CIDRS)),
+    },
     StepRegistry,
     Workspaces,
+    WorkspaceCleaner,
     WorkflowExecutor,
     ScriptRunner,
     BashStep,

@@ -3,6 +3,9 @@ import {
   type ClaimedTask,
   type LogChunk,
   type RunJournal,
+  type SkippedStep,
+  type StepEnd,
+  type StoredStep,
   type TaskRun,
 } from '../../src/queue/task-handler.js';
 
@@ -10,23 +13,40 @@ import {
 export class JournalDouble implements RunJournal {
   readonly entries: string[] = [];
   readonly log: LogChunk[] = [];
+  /** What `finishStep` was told. */
+  readonly ends: StepEnd[] = [];
   lost = false;
   stored = 0;
+  /** What earlier runs have left. */
+  steps: StoredStep[] = [];
 
-  async beginSteps(steps: readonly { name: string; type: string }[]): Promise<void> {
-    this.note(`begin ${steps.map((step) => step.name).join(',')}`);
+  async storedSteps(): Promise<StoredStep[]> {
+    return this.steps;
+  }
+
+  async beginSteps(steps: readonly { name: string; type: string; keep?: boolean }[]): Promise<void> {
+    this.note(`begin ${steps.map((step) => `${step.name}${step.keep ? ' (kept)' : ''}`).join(',')}`);
   }
 
   async startStep(position: number): Promise<void> {
     this.note(`start ${position}`);
   }
 
-  async finishStep(position: number, end: { status: string; cause?: string }): Promise<void> {
+  async finishStep(position: number, end: StepEnd): Promise<void> {
+    this.ends.push(end);
     this.note(`finish ${position} ${end.status}${end.cause ? ` ${end.cause}` : ''}`);
   }
 
-  async skipRest(): Promise<void> {
-    this.note('skip rest');
+  async waitStep(position: number, waitsFor: Readonly<Record<string, unknown>>, seconds: number | null): Promise<void> {
+    this.note(`wait ${position} ${seconds === null ? 'for good' : `${seconds} s`} for ${JSON.stringify(waitsFor)}`);
+  }
+
+  async skipSteps(steps: readonly SkippedStep[]): Promise<void> {
+    this.note(`skip ${steps.map(({ position, why }) => `${position} (${why})`).join(', ')}`);
+  }
+
+  async closeSteps(cause: string): Promise<void> {
+    this.note(`close ${cause}`);
   }
 
   async appendLog(chunks: readonly LogChunk[]): Promise<void> {

@@ -2,11 +2,11 @@ import { type DocumentIssue, toItem } from '../../src/common/yaml/document-issue
 import { parseDocument } from '../../src/common/yaml/parse-document.js';
 import { readWorkflow, type StepRules } from '../../src/workflows/reading/read-workflow.js';
 import { submittedWorkflow } from '../../src/workflows/reading/submitted-workflow.js';
-import type { StepRunner } from '../../src/workflows/step-runner.js';
+import type { StepConfig, StepProblem } from '../../src/workflows/step-runner.js';
 import type { Workflow } from '../../src/workflows/workflow.js';
 
 /** Stands in for a runner: bash wants `config.command`, knows `config.shell` too, and nothing else. */
-const validate: StepRunner['validate'] = (config) => [
+const validate = (config: StepConfig): StepProblem[] => [
   ...Object.keys(config)
     .filter((key) => !['command', 'shell', 'variables'].includes(key))
     .map((key) => ({ path: [key], message: `'${key}' is unknown to bash`, hint: 'Remove it.' })),

@@ -6,7 +6,7 @@ export const lookAt: Statement = {
   text: 'SELECT id, status FROM queue_tasks WHERE task_id = $1',
 };
 
-/** $1 id, $2 actor, $3 reason, $4 request id. Cancels a task that nobody runs. */
+/** $1 id, $2 actor, $3 reason, $4 request id. Cancels a task that nobody runs, and closes what runs have left of its steps. */
 export const cancelIdle: Statement = {
   name: 'queue_cancel_idle',
   text: `
@@ -20,13 +20,20 @@ WITH settings AS MATERIALIZED (
   DELETE FROM queue_scheduled WHERE id = $1 RETURNING id
 ), taken AS MATERIALIZED (
   SELECT id FROM ready UNION SELECT id FROM blocked UNION SELECT id FROM scheduled
+), task AS (
+  UPDATE queue_tasks t
+  SET status = 'cancelled', cause = 'cancelled', error_message = $3, completed_at = clock_timestamp(),
+      updated_at = clock_timestamp()
+  FROM taken, settings
+  WHERE t.id = taken.id AND t.status IN ('pending', 'scheduled', 'retrying', 'waiting')
+  RETURNING t.id, t.task_id
+), closed AS (
+  UPDATE queue_task_steps s
+  SET status = CASE s.status WHEN 'waiting' THEN 'cancelled' ELSE 'skipped' END, cause = 'cancelled',
+      completed_at = clock_timestamp()
+  FROM task t WHERE s.task_id = t.task_id AND s.status IN ('pending', 'waiting')
 )
-UPDATE queue_tasks t
-SET status = 'cancelled', cause = 'cancelled', error_message = $3, completed_at = clock_timestamp(),
-    updated_at = clock_timestamp()
-FROM taken, settings
-WHERE t.id = taken.id AND t.status IN ('pending', 'scheduled', 'retrying', 'waiting')
-RETURNING t.id`,
+SELECT id FROM task`,
 };
 
 /**

@@ -5,14 +5,15 @@ WITH settings AS MATERIALIZED (
   SELECT set_config('turnpike.actor', $2, true), set_config('lock_timeout', '500ms', true)
 ), outcome AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset($1::jsonb) AS o(id bigint, token uuid, status text, cause text, error_message text,
-                                                   result jsonb, failed boolean, retry_seconds double precision)
+                                                   result jsonb, failed boolean, retry_seconds double precision,
+                                                   wait_seconds double precision)
 ), held AS MATERIALIZED (
   ${locked}
 ), released AS (
   DELETE FROM queue_leases l USING held WHERE l.id = held.id
   RETURNING l.id, l.lease_token, l.cancel_requested, l.cancel_reason
 ), final AS MATERIALIZED (
-  SELECT o.id, o.result, o.failed, o.retry_seconds,
+  SELECT o.id, o.result, o.failed, o.retry_seconds, o.wait_seconds,
          CASE WHEN c.wins THEN 'cancelled' ELSE o.status END AS status,
          CASE WHEN c.wins THEN 'cancelled' ELSE o.cause END AS cause,
          CASE WHEN c.wins THEN coalesce(r.cancel_reason, o.error_message) ELSE o.error_message END AS error_message
@@ -22,23 +23,26 @@ WITH settings AS MATERIALIZED (
   UPDATE queue_tasks t
   SET status = f.status, cause = f.cause, error_message = f.error_message, result = coalesce(f.result, t.result),
       failures = t.failures + CASE WHEN f.failed THEN 1 ELSE 0 END,
-      completed_at = CASE WHEN f.status <> 'retrying' THEN clock_timestamp() END,
+      completed_at = CASE WHEN f.status NOT IN ('retrying', 'waiting') THEN clock_timestamp() END,
       run_at = CASE WHEN f.status = 'retrying' THEN now() + f.retry_seconds * interval '1 second' ELSE t.run_at END,
       -- The promise counts anew from the time the task may run again: a retry does not go before those that waited.
       start_by = CASE WHEN f.status = 'retrying'
                       THEN now() + f.retry_seconds * interval '1 second' + (t.start_by - t.run_at) ELSE t.start_by END,
       updated_at = clock_timestamp()
   FROM final f WHERE t.id = f.id AND t.status = 'running'
-  RETURNING t.id, t.attempt, t.status, t.run_at, t.started_at, t.completed_at
+  RETURNING t.id, t.attempt, t.status, t.started_at, t.completed_at,
+            CASE WHEN t.status = 'retrying' THEN t.run_at
+                 ELSE coalesce(now() + f.wait_seconds * interval '1 second', 'infinity') END AS due
 ), later AS (
-  INSERT INTO queue_scheduled (id, run_at) SELECT id, run_at FROM task WHERE status = 'retrying'
+  INSERT INTO queue_scheduled (id, run_at) SELECT id, due FROM task WHERE status IN ('retrying', 'waiting')
   ON CONFLICT (id) DO UPDATE SET run_at = EXCLUDED.run_at
 )
 SELECT id, attempt, status, extract(epoch FROM coalesce(completed_at, clock_timestamp()) - started_at) * 1000 AS execution_time_ms
 FROM task`;
 
 /**
- * $1 a jsonb array of {id, token, status, cause, error_message, result, failed, retry_seconds}; $2 the actor.
+ * $1 a jsonb array of {id, token, status, cause, error_message, result, failed, retry_seconds, wait_seconds};
+ * $2 the actor. What waits without `wait_seconds` waits until somebody wakes it.
  *
  * Fenced: only rows whose lease still carries the run's token are touched; what does not come back did not match. Locks
  * in id order, through a materialized CTE and not by the plan of the DELETE, so that two batches cannot deadlock. With

@@ -11,7 +11,7 @@ import {
 } from '../../../test/support/queue-doubles.js';
 import { LeaseLostError, type RunJournal, type RunLease } from '../task-handler.js';
 import type { QueueDatabase, Statement } from './queue-database.js';
-import { appendLog, beginSteps, finishStep, loggedBytes, skipSteps, startStep } from './steps.sql.js';
+import { appendLog, beginSteps, finishStep, loggedBytes, closeSteps, startStep } from './steps.sql.js';
 
 mockSleep();
 const { JournalStore } = await import('./journal-store.js');
@@ -44,20 +44,21 @@ describe('JournalStore', () => {
     expect(statement).toBe(beginSteps);
     expect(values.slice(0, 5)).toEqual([...FENCE, 3]);
     expect(JSON.parse(values[5] as string)).toEqual([
-      { position: 0, name: 'build', type: 'bash' },
-      { position: 1, name: 'ship', type: 'http' },
+      { position: 0, name: 'build', type: 'bash', keep: false },
+      { position: 1, name: 'ship', type: 'http', keep: false },
     ]);
+    expect(values[6]).toBe(2);
   });
 
   it('stores what a step ended with, and null for what it did not say', async () => {
     const { journal, run } = setup();
     await journal.finishStep(1, { status: 'completed', exitCode: 0, outputs: { url: 'x' } });
     await journal.finishStep(2, { status: 'failed', cause: 'exit_code', errorMessage: 'exit code 1', outputs: {} });
-    await journal.finishStep(3, { status: 'skipped' });
+    await journal.finishStep(3, { status: 'completed', variables: { A: 'b' }, tries: 2 });
     expect(run.mock.calls).toEqual([
-      [finishStep, [...FENCE, 1, 'completed', 0, null, null, '{"url":"x"}']],
-      [finishStep, [...FENCE, 2, 'failed', null, 'exit_code', 'exit code 1', null]],
-      [finishStep, [...FENCE, 3, 'skipped', null, null, null, null]],
+      [finishStep, [...FENCE, 1, 'completed', 0, null, null, '{"url":"x"}', null, 1]],
+      [finishStep, [...FENCE, 2, 'failed', null, 'exit_code', 'exit code 1', null, null, 1]],
+      [finishStep, [...FENCE, 3, 'completed', null, null, null, null, '{"A":"b"}', 2]],
     ]);
   });
 
@@ -95,14 +96,17 @@ describe('JournalStore', () => {
       cause: '\ud800',
       outputs: { 'k\0': 'v\udc00' },
     });
-    expect(run.mock.calls[0]![1].slice(4)).toEqual([0, 'failed', null, '\ufffd', 'a\ufffdb', '{"k\ufffd":"v\ufffd"}']);
+    expect(run.mock.calls[0]![1].slice(4)).toEqual([
+      ...[0, 'failed', null, '\ufffd', 'a\ufffdb', '{"k\ufffd":"v\ufffd"}'],
+      ...[null, 1],
+    ]);
   });
 
-  it('takes no step left to skip for no loss of the lease', async () => {
+  it('takes no step left to close for no loss of the lease', async () => {
     const { journal, run } = setup();
     run.mockResolvedValue([]);
-    await expect(journal.skipRest()).resolves.toBeUndefined();
-    expect(run.mock.calls).toEqual([[skipSteps, FENCE]]);
+    await expect(journal.closeSteps('cancelled')).resolves.toBeUndefined();
+    expect(run.mock.calls).toEqual([[closeSteps, [...FENCE, 'cancelled']]]);
   });
 
   it('reads the bytes stored so far by the task, whoever stored them', async () => {

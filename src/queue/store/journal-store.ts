@@ -1,10 +1,27 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { isDatabaseUnavailable } from '../../common/problem/database-errors.js';
-import { LeaseLostError, type ClaimedTask, type RunJournal, type RunLease } from '../task-handler.js';
+import {
+  LeaseLostError,
+  type ClaimedTask,
+  type Decision,
+  type RunJournal,
+  type RunLease,
+  type StoredStep,
+} from '../task-handler.js';
 import { QueueDatabase, type Statement } from './queue-database.js';
 import { storableText } from './storable-text.js';
-import { appendLog, beginSteps, finishStep, loggedBytes, skipSteps, startStep } from './steps.sql.js';
+import {
+  appendLog,
+  beginSteps,
+  closeSteps,
+  finishStep,
+  loggedBytes,
+  skipSteps,
+  startStep,
+  storedSteps,
+  waitStep,
+} from './steps.sql.js';
 
 const RETRY_MS = 500;
 
@@ -34,18 +51,23 @@ export class JournalStore {
     };
     return {
       beginSteps: (steps) => {
-        const rows = steps.map((step, position) => ({ position, name: step.name, type: step.type }));
-        return writeFenced(beginSteps, task.attempt, JSON.stringify(rows));
+        const rows = steps.map(({ name, type, keep = false }, position) => ({ position, name, type, keep }));
+        return writeFenced(beginSteps, task.attempt, JSON.stringify(rows), rows.length);
       },
       startStep: (position) => writeFenced(startStep, position),
-      finishStep: (position, { status, exitCode = null, cause = null, errorMessage = null, outputs = {} }) => {
-        const named = Object.entries(outputs).map(([name, value]) => [storableText(name), storableText(value)]);
-        const stored = named.length > 0 ? JSON.stringify(Object.fromEntries(named)) : null;
+      waitStep: (position, waitsFor, seconds) => writeFenced(waitStep, position, JSON.stringify(waitsFor), seconds),
+      finishStep: (position, { status, exitCode = null, cause = null, errorMessage = null, ...end }) => {
         const words = [cause, errorMessage].map((text) => (text === null ? null : storableText(text)));
-        return writeFenced(finishStep, position, status, exitCode, ...words, stored);
+        const values = [storableTexts(end.outputs), storableTexts(end.variables), end.tries ?? 1];
+        return writeFenced(finishStep, position, status, exitCode, ...words, ...values);
       },
-      // Whoever has lost the lease has no steps left to skip.
-      skipRest: async () => void (await write(skipSteps)),
+      skipSteps: (steps) => {
+        const rows = steps.map((step) => ({ ...step, why: storableText(step.why) }));
+        return writeFenced(skipSteps, JSON.stringify(rows));
+      },
+      // Whoever has lost the lease has no steps left to close.
+      closeSteps: async (cause) => void (await write(closeSteps, cause)),
+      storedSteps: async () => (await this.database.run<StepRow>(storedSteps, [task.taskId])).map(toStoredStep),
       appendLog: (chunks) =>
         writeFenced(
           appendLog,
@@ -57,4 +79,30 @@ export class JournalStore {
       loggedBytes: async () => (await this.database.run<{ bytes: number }>(loggedBytes, [task.taskId]))[0]?.bytes ?? 0,
     };
   }
+}
+
+interface StepRow extends Pick<StoredStep, 'position' | 'name' | 'type' | 'status' | 'attempt' | 'cause'> {
+  error_message: string | null;
+  outputs: Record<string, string> | null;
+  variables: Record<string, string> | null;
+  waits_for: Record<string, unknown> | null;
+  seconds_left: number | null;
+  decisions: Decision[];
+}
+
+function toStoredStep({ error_message, waits_for, seconds_left, outputs, variables, ...row }: StepRow): StoredStep {
+  return {
+    ...row,
+    errorMessage: error_message,
+    outputs: outputs ?? {},
+    variables: variables ?? {},
+    waitsFor: waits_for,
+    secondsLeft: seconds_left,
+  };
+}
+
+/** As jsonb can hold them; null for none. */
+function storableTexts(texts: Readonly<Record<string, string>> = {}): string | null {
+  const named = Object.entries(texts).map(([name, value]) => [storableText(name), storableText(value)]);
+  return named.length > 0 ? JSON.stringify(Object.fromEntries(named)) : null;
 }

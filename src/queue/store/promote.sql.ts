@@ -15,9 +15,13 @@ WITH settings AS MATERIALIZED (
   WHERE s.run_at <= now() AND EXISTS (SELECT FROM settings)
   ORDER BY s.run_at, s.id LIMIT $1 FOR UPDATE OF s SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED
 ), taken AS (
-  DELETE FROM queue_scheduled s USING due WHERE s.id = due.id RETURNING s.id
+  DELETE FROM queue_scheduled s USING due WHERE s.id = due.id RETURNING s.id, s.run_at
 ), task AS (
-  UPDATE queue_tasks t SET status = 'pending', cause = NULL, updated_at = clock_timestamp()
+  UPDATE queue_tasks t
+  -- What has waited is promised to start as soon as a new task would be.
+  SET status = 'pending', cause = NULL, updated_at = clock_timestamp(),
+      run_at = CASE t.status WHEN 'waiting' THEN taken.run_at ELSE t.run_at END,
+      start_by = CASE t.status WHEN 'waiting' THEN taken.run_at + (t.start_by - t.run_at) ELSE t.start_by END
   FROM taken WHERE t.id = taken.id AND t.status IN ('scheduled', 'retrying', 'waiting')
   RETURNING t.id, t.start_by
 ), ready AS (

@@ -66,10 +66,10 @@ WITH settings AS MATERIALIZED (
   ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by, suspect = EXCLUDED.suspect
 ), closed AS (
   UPDATE queue_task_steps s
-  SET status = CASE s.status WHEN 'running' THEN 'cancelled' ELSE 'skipped' END,
+  SET status = CASE s.status WHEN 'pending' THEN 'skipped' ELSE 'cancelled' END,
       cause = CASE s.status WHEN 'running' THEN 'lease_lost' END, completed_at = clock_timestamp()
   FROM task t
-  WHERE s.task_id = t.task_id AND (s.status = 'running' OR s.status = 'pending' AND t.status <> 'pending')
+  WHERE s.task_id = t.task_id AND (s.status = 'running' OR s.status IN ('pending', 'waiting') AND t.status <> 'pending')
 )
 SELECT id, task_id, status, attempt, lost_by FROM task`,
 };

@@ -150,12 +150,12 @@ WITH settings AS MATERIALIZED (
   ON CONFLICT (id) DO UPDATE SET run_at = EXCLUDED.run_at RETURNING id
 ), closed AS (
   UPDATE queue_task_steps s
-  SET status = CASE s.status WHEN 'running' THEN 'cancelled' ELSE 'skipped' END,
+  SET status = CASE s.status WHEN 'pending' THEN 'skipped' ELSE 'cancelled' END,
       cause = CASE s.status WHEN 'running' THEN 'repaired' END, completed_at = clock_timestamp()
   FROM wanted w
   WHERE s.task_id = w.task_id
     AND (s.status = 'running' AND (w.unleased OR w.status <> 'running')
-      OR s.status = 'pending' AND w.status IN ('completed', 'failed', 'cancelled'))
+      OR s.status IN ('pending', 'waiting') AND w.status IN ('completed', 'failed', 'cancelled'))
 )
 SELECT id FROM unready UNION SELECT id FROM unblocked UNION SELECT id FROM unscheduled UNION SELECT id FROM released
 UNION SELECT id FROM returned UNION SELECT id FROM readied UNION SELECT id FROM rescheduled`,

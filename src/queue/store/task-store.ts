@@ -3,6 +3,8 @@ import type { EntityManager } from 'typeorm';
 import type { EncodedTask } from '../new-task.js';
 import type { ClaimedTask } from '../task-handler.js';
 import type { TaskStatus } from '../task-status.js';
+import { decide, wake } from './decide.sql.js';
+import { doneFor } from './done-for.sql.js';
 import { cancelIdle, lookAt, requestCancel } from './cancel.sql.js';
 import { claim, claimedBy, claimUnlocked } from './claim.sql.js';
 import { enqueue } from './enqueue.sql.js';
@@ -18,13 +20,15 @@ import { redrive } from './redrive.sql.js';
 export interface FinishRow {
   readonly id: string;
   readonly token: string;
-  readonly status: 'completed' | 'failed' | 'retrying' | 'cancelled';
+  readonly status: 'completed' | 'failed' | 'retrying' | 'waiting' | 'cancelled';
   readonly cause: string | null;
   readonly error_message: string | null;
   readonly result: Record<string, unknown> | null;
   /** Whether it counts towards `max_attempts`. */
   readonly failed: boolean;
   readonly retry_seconds: number | null;
+  /** Of a task that waits: it goes on after so long at the latest; null for no limit. */
+  readonly wait_seconds: number | null;
 }
 
 /** A prefetched task that a worker has begun. */
@@ -54,6 +58,23 @@ export interface Standing {
 export interface Signature {
   readonly actor: string;
   readonly requestId?: string;
+}
+
+/** What somebody says to a step that waits for people. */
+export interface StepDecision {
+  readonly step: string;
+  readonly decision: 'approve' | 'reject';
+  readonly comment?: string;
+}
+
+/** How a task runs again. */
+export interface Redrive {
+  /** Names of steps that run anew whatever became of them. Left out: all of a task that had completed, else none. */
+  readonly anew?: readonly string[];
+  /** Instead of the document it had. */
+  readonly workflowSpec?: Record<string, unknown>;
+  /** For the ledger. */
+  readonly detail?: Record<string, unknown>;
 }
 
 const LOCK_NOT_AVAILABLE = '55P03';
@@ -166,9 +187,37 @@ export class TaskStore {
   }
 
   /** Sends a task that has ended through the queue again; false where it has not ended. */
-  async redrive(taskId: string, by: Signature, promiseSeconds: Record<string, number>): Promise<boolean> {
+  async redrive(
+    taskId: string,
+    by: Signature,
+    promiseSeconds: Record<string, number>,
+    { anew, workflowSpec, detail }: Redrive,
+  ): Promise<boolean> {
     const values = [taskId, by.actor, by.requestId ?? null, JSON.stringify(promiseSeconds)];
-    return (await this.database.run(redrive, values)).length > 0;
+    const changes = [
+      anew ?? null,
+      workflowSpec ? JSON.stringify(workflowSpec) : null,
+      detail ? JSON.stringify(detail) : null,
+    ];
+    return (await this.database.run(redrive, [...values, ...changes])).length > 0;
+  }
+
+  /** Of these tasks those that completed, ended otherwise more than so many seconds ago, or are gone. */
+  async doneFor(taskIds: readonly string[], seconds: number): Promise<string[]> {
+    const rows = await this.database.run<{ task_id: string }>(doneFor, [taskIds, seconds]);
+    return rows.map(({ task_id }) => task_id);
+  }
+
+  /** Notes what somebody says to a waiting step; false where no such step waits, or the actor has spoken already. */
+  async decide(taskId: string, { step, decision, comment }: StepDecision, by: Signature): Promise<boolean> {
+    const values = [taskId, step, decision, by.actor, comment ?? null, by.requestId ?? null];
+    return (await this.database.run(decide, values)).length > 0;
+  }
+
+  /** Lets a task that waits go on; with `after`, only if a decision was made after that one. */
+  async wake(taskId: string, by: Signature, cause: string, after?: string): Promise<boolean> {
+    const values = [taskId, by.actor, cause, by.requestId ?? null, after ?? null];
+    return (await this.database.run(wake, values)).length > 0;
   }
 }
 

@@ -28,6 +28,7 @@ const outcome = (id: string, changes: Partial<Outcome> = {}): Outcome => ({
   result: null,
   failed: false,
   retry_seconds: null,
+  wait_seconds: null,
   ...changes,
 });
 const recorded = ({ id, status }: FinishRow): Finished => ({ id, attempt: 1, status, execution_time_ms: 42 });
@@ -321,6 +322,7 @@ describe('StatusBatcher', () => {
           result: null,
           failed: true,
           retry_seconds: null,
+          wait_seconds: null,
         },
         { id: 'd' },
       ]);

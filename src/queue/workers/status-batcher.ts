@@ -81,5 +81,6 @@ function unstorable(outcome: Outcome, error: Error): Outcome {
     result: null,
     failed: true,
     retry_seconds: null,
+    wait_seconds: null,
   };
 }

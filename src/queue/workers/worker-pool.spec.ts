@@ -141,6 +141,7 @@ describe('WorkerPool', () => {
         result: { url: 'x' },
         failed: false,
         retry_seconds: null,
+        wait_seconds: null,
       });
       expect(metrics.snapshot()).toMatchObject({ started: 1, completed: 1, executionTimeMs: 1_235 });
       expect(logs.map(({ msg }) => msg)).toEqual(['Processing task', 'Task completed']);

@@ -11,7 +11,8 @@ import { Heartbeat } from './heartbeat.js';
 import { Run, runKey } from './run.js';
 import { StatusBatcher } from './status-batcher.js';
 
-type Ending = Pick<FinishRow, 'status' | 'cause' | 'error_message' | 'result' | 'failed' | 'retry_seconds'>;
+type Waiting = Extract<TaskOutcome, { status: 'waiting' }>;
+type Ending = Omit<FinishRow, 'id' | 'token'>;
 
 /**
  * Runs claimed tasks, at most `workers` at a time, and records how they ended.
@@ -199,8 +200,15 @@ export class WorkerPool {
       ...ending,
     });
     if (finished === 'lost') return this.discard(labels);
+    if (finished.status === 'waiting' && outcome.status === 'waiting') return this.leaveWaiting(run, outcome, labels);
     const facts = finished.status === 'completed' ? {} : { cause: ending.cause, error: ending.error_message };
     this.finished(finished.status, Math.round(Number(finished.execution_time_ms)), { ...labels, ...facts });
+  }
+
+  /** Whoever decided while the run was on its way here has seen no task that waits: so it is looked for once more. */
+  private async leaveWaiting(run: Run, { seenDecision }: Waiting, labels: Record<string, unknown>): Promise<void> {
+    this.logger.log({ msg: 'Task waits for a decision', ...labels });
+    await this.store.wake(run.task.taskId, { actor: run.actor }, 'decided', seenDecision);
   }
 
   private finished(status: TaskStatus, executionTimeMs: number, labels: Record<string, unknown>): void {
@@ -229,11 +237,19 @@ interface Prefetched {
   readonly takenAt: number;
 }
 
+const PLAIN = {
+  cause: null,
+  error_message: null,
+  result: null,
+  failed: false,
+  retry_seconds: null,
+  wait_seconds: null,
+};
+
 function endingOf(task: ClaimedTask, outcome: TaskOutcome, reason: AbortReason | undefined): Ending {
-  const plain = { cause: null, error_message: null, result: null, failed: false, retry_seconds: null };
-  if (outcome.status === 'completed') return { ...plain, status: 'completed', result: outcome.result ?? null };
+  if (outcome.status === 'completed') return { ...PLAIN, status: 'completed', result: outcome.result ?? null };
   // A step that the cancel ended may report itself as failed; the reason it was ended for is the truth.
-  if (reason === 'cancelled') return { ...plain, status: 'cancelled', cause: 'cancelled', error_message: 'cancelled' };
+  if (reason === 'cancelled') return { ...PLAIN, status: 'cancelled', cause: 'cancelled', error_message: 'cancelled' };
   if (reason === 'timeout') {
     return failure(task, {
       cause: 'timeout',
@@ -241,6 +257,7 @@ function endingOf(task: ClaimedTask, outcome: TaskOutcome, reason: AbortReason |
       retryable: true,
     });
   }
+  if (outcome.status === 'waiting') return { ...PLAIN, status: 'waiting', wait_seconds: outcome.seconds };
   if (outcome.status === 'aborted') {
     return failure(task, {
       cause: 'step_failed',
@@ -253,16 +270,23 @@ function endingOf(task: ClaimedTask, outcome: TaskOutcome, reason: AbortReason |
 
 function failure(
   task: ClaimedTask,
-  { cause, errorMessage, retryable, result }: Omit<Extract<TaskOutcome, { status: 'failed' }>, 'status'>,
+  {
+    cause,
+    errorMessage,
+    retryable,
+    retryInSeconds,
+    result,
+  }: Omit<Extract<TaskOutcome, { status: 'failed' }>, 'status'>,
 ): Ending {
   const again = retryable && task.failures + 1 < task.maxAttempts;
   return {
+    ...PLAIN,
     status: again ? 'retrying' : 'failed',
     cause,
     error_message: storableText(errorMessage),
     result: result ?? null,
     failed: true,
-    retry_seconds: again ? retryDelaySeconds(task.failures + 1) : null,
+    retry_seconds: again ? (retryInSeconds ?? retryDelaySeconds(task.failures + 1)) : null,
   };
 }
 

@@ -17,7 +17,7 @@ interface EndedStep {
  */
 export class WorkflowScope implements Scope {
   private readonly ended = new Map<string, EndedStep>();
-  private readonly stepNames: readonly string[];
+  readonly stepNames: readonly string[];
   private readonly variables: Map<string, string>;
 
   constructor(private readonly spec: WorkflowSpec) {

@@ -5,6 +5,7 @@ import { Test } from '@nestjs/testing';
 import { until } from '../../../test/support/processes.js';
 import type { ResolvedStep, StepConfig, StepContext, StepResult } from '../step-runner.js';
 import { STEP_OPTIONS } from '../step-options.js';
+import { CompiledSchema } from '../step-schema.js';
 import { StepType } from '../step-type.decorator.js';
 import { BashStep } from './bash.step.js';
 import { ScriptRunner } from './script-runner.js';
@@ -31,34 +32,31 @@ describe('BashStep', () => {
     expect(Reflect.getMetadata(StepType.KEY, BashStep)).toBe('bash');
   });
 
-  describe('validate', () => {
-    it.each([{ command: 'true' }, { script: 'true\nfalse\n' }])('takes %j', (config) => {
-      expect(step.validate(config)).toEqual([]);
-    });
+  describe('its config', () => {
+    it.each([{ command: 'true' }, { script: 'true\nfalse\n' }, { command: 'echo ${build.version}' }])(
+      'may be %j',
+      (config) => {
+        expect(new CompiledSchema(step.schema).problems(config)).toEqual([]);
+      },
+    );
 
-    it.each<[StepConfig, (string | number)[], string, string | undefined]>([
-      [{}, ['command'], 'is required', undefined],
-      [{ command: 3 }, ['command'], 'must be text', undefined],
-      [{ command: null }, ['command'], 'must be text', undefined],
-      [{ script: ['a'] }, ['script'], 'must be text', undefined],
-      [{ command: ' \n' }, ['command'], 'must not be empty', undefined],
-      [{ command: 'a\0b' }, ['command'], 'must not contain a NUL character', undefined],
-      [{ command: 'a', script: 'a' }, ['script'], 'is another name for "command"', 'remove one of them'],
-      [{ command: 'a', comand: 'a' }, ['comand'], 'is not a known field', 'did you mean "command"?'],
-      [{ command: 'a', retries: 1 }, ['retries'], 'is not a known field', 'one field, "command"'],
-    ])('of config %j', (config, path, message, hint) => {
-      const problems = step.validate(config);
+    it.each<[StepConfig, (string | number)[], string, string]>([
+      [{}, ['command'], "'command' or 'script' is missing", 'Add "command: echo hello".'],
+      [{ command: 3 }, ['command'], "'command' must be a script", 'Put it in quotes: "3"'],
+      [{ command: null }, ['command'], "'command' must be a script", 'Write "" for'],
+      [{ script: ['a'] }, ['script'], "'script' must be a script", 'Write one text instead of a list.'],
+      [{ command: ' \n' }, ['command'], "'command' is not valid", 'It must be a script that is not empty'],
+      [{ command: 'a\0b' }, ['command'], "'command' is not valid", 'holds no NUL character'],
+      [{ command: 'a', script: 'a' }, ['script'], "'command' and 'script' cannot stand together", 'Keep one of them.'],
+      [{ comand: 'a' }, ['comand'], "unknown key 'comand'", "Did you mean 'command'?"],
+      [{ scrpit: 'a' }, ['scrpit'], "unknown key 'scrpit'", "Did you mean 'script'?"],
+      [{ command: 'a', retries: 1 }, ['retries'], "unknown key 'retries'", 'Known here: command, script.'],
+    ])('is refused where it is %j', (config, path, message, hint) => {
+      const problems = new CompiledSchema(step.schema).problems(config);
       expect(problems).toHaveLength(1);
-      expect(problems[0]).toMatchObject({ path, message });
-      if (hint) expect(problems[0]?.hint).toContain(hint);
-    });
-
-    it('finds all problems', () => {
-      expect(step.validate({ comand: 'true', script: 1, command: '' })).toHaveLength(4);
-      expect(step.validate({ Command: 'true' })).toMatchObject([
-        { path: ['Command'], hint: 'did you mean "command"?' },
-        { path: ['command'], message: 'is required' },
-      ]);
+      expect(problems[0]?.path).toEqual(path);
+      expect(problems[0]?.message).toContain(message);
+      expect(problems[0]?.hint).toContain(hint);
     });
   });
 

@@ -11,6 +11,11 @@ import { readStepOutput } from './step-output.js';
 const INHERITED = ['PATH', 'LANG', 'LC_ALL', 'LC_CTYPE', 'TZ'];
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
+/** Where a step with this environment looks for programs. */
+export function stepPath(env: Readonly<Record<string, string>>): string {
+  return env.PATH ?? process.env.PATH ?? DEFAULT_PATH;
+}
+
 /** Runs a step's work as a bash script under a watcher, with the step's environment, outputs and time limit. */
 @Injectable()
 export class ScriptRunner {

@@ -58,11 +58,21 @@ export function parseStepOutput(content: Buffer): StepOutput {
 
 /** The outputs in the file; a step may have removed or replaced it. */
 export async function readStepOutput(path: string): Promise<StepOutput> {
+  const { content, problem } = await readRegularFile(path);
+  if (content !== undefined) return parseStepOutput(content);
+  return { outputs: {}, ...(problem === undefined ? {} : { problem }) };
+}
+
+/**
+ * The content of a file that a step may have put there, with one byte more than is allowed where there is more; neither
+ * `content` nor `problem` where there is no file.
+ */
+export async function readRegularFile(path: string): Promise<{ content?: Buffer; problem?: string }> {
   try {
     // Of a link the target could be anything; opening a pipe would block.
     const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
-      if (!(await file.stat()).isFile()) return { outputs: {}, problem: 'is not a regular file' };
+      if (!(await file.stat()).isFile()) return { problem: 'is not a regular file' };
       const buffer = Buffer.alloc(OUTPUT_LIMIT_BYTES + 1);
       let length = 0;
       for (;;) {
@@ -70,13 +80,13 @@ export async function readStepOutput(path: string): Promise<StepOutput> {
         if (bytesRead === 0) break;
         length += bytesRead;
       }
-      return parseStepOutput(buffer.subarray(0, length));
+      return { content: buffer.subarray(0, length) };
     } finally {
       await file.close();
     }
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    return code === 'ENOENT' ? { outputs: {} } : { outputs: {}, problem: `could not be read (${code})` };
+    return code === 'ENOENT' ? {} : { problem: `could not be read (${code})` };
   }
 }
 

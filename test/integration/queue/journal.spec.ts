@@ -41,7 +41,7 @@ describe('the steps of a run', () => {
       cause: 'step_failed',
       errorMessage: 'no credentials',
     });
-    await journal.skipRest();
+    await journal.closeSteps('step_failed');
     expect(await steps(taskId)).toMatchObject([
       { status: 'completed', exit_code: 0, outputs: { url: 'https://demo' }, error_message: null },
       { status: 'failed', exit_code: 3, outputs: null, cause: 'step_failed', error_message: 'no credentials' },
@@ -64,7 +64,7 @@ describe('the steps of a run', () => {
     await journal.beginSteps(STEPS);
     await journal.startStep(0);
     await journal.finishStep(0, { status: 'failed', exitCode: 3, cause: 'step_failed', errorMessage: 'no' });
-    await journal.skipRest();
+    await journal.closeSteps('step_failed');
     const actor = `worker:${instanceId}`;
     const plan = { step: 'plan', type: 'bash' };
     expect(await fixture.events(taskId, 'step')).toMatchObject([
@@ -116,7 +116,7 @@ describe('the steps of a run', () => {
   it('may be none', async () => {
     const { journal, taskId } = await aRun();
     await journal.beginSteps([]);
-    await journal.skipRest();
+    await journal.closeSteps('step_failed');
     await journal.appendLog([]);
     expect(await steps(taskId)).toEqual([]);
   });
@@ -179,7 +179,7 @@ describe('a run whose lease was taken away', () => {
     await other.handler.run(1);
     const before = [await steps(taskId), await logs(taskId), await fixture.events(taskId, 'step')];
     await expect(write(run)).rejects.toBeInstanceOf(LeaseLostError);
-    await journal.skipRest();
+    await journal.closeSteps('step_failed');
     expect([await steps(taskId), await logs(taskId), await fixture.events(taskId, 'step')]).toEqual(before);
   });
 

@@ -1,0 +1,37 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+
+/**
+ * Steps that wait for people, and what a run needs that goes on where an earlier one ended: the variables that a step
+ * has set, and how often it was tried.
+ */
+export class WaitingSteps1764200000000 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.query(`
+      ALTER TABLE queue_task_steps
+        ADD COLUMN tries integer NOT NULL DEFAULT 1,
+        ADD COLUMN variables jsonb,
+        ADD COLUMN waits_for jsonb,
+        ADD COLUMN deadline timestamptz;
+
+      -- What people said to a waiting step. Those from before the step began to wait do not count.
+      CREATE TABLE queue_task_decisions (
+        id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        task_id  text NOT NULL,
+        step     text NOT NULL,
+        decision text NOT NULL CHECK (decision IN ('approve', 'reject')),
+        actor    text NOT NULL,
+        comment  text,
+        at       timestamptz NOT NULL DEFAULT clock_timestamp()
+      );
+      CREATE INDEX queue_task_decisions_task ON queue_task_decisions (task_id, id);
+    `);
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.query(`
+      DROP TABLE queue_task_decisions;
+      ALTER TABLE queue_task_steps
+        DROP COLUMN tries, DROP COLUMN variables, DROP COLUMN waits_for, DROP COLUMN deadline;
+    `);
+  }
+}

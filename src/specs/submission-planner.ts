@@ -1,0 +1,68 @@
+import { Injectable } from '@nestjs/common';
+import { Problem, type ProblemItem } from '../common/problem/problem.js';
+import { Settings } from '../config/settings.js';
+import type { GoldenPath } from '../golden-paths/golden-path.js';
+import { GoldenPathsService } from '../golden-paths/golden-paths.service.js';
+import type { StepRules } from '../workflows/reading/read-workflow.js';
+import { SpecReader, type SpecOwner } from '../workflows/spec-reader.js';
+import { StepRegistry } from '../workflows/step-registry.js';
+import type { WorkflowSpec } from '../workflows/workflow.js';
+import type { Execution } from './execute-body.js';
+import { documentScope, parseSubmission } from './score/parse-submission.js';
+import { PARAMETER } from './submission-query.js';
+
+/** Makes the document that a task runs by, of what was submitted and the golden path; of a correction, too. */
+@Injectable()
+export class SubmissionPlanner extends SpecReader {
+  constructor(
+    private readonly goldenPaths: GoldenPathsService,
+    private readonly registry: StepRegistry,
+    private readonly settings: Settings,
+  ) {
+    super();
+  }
+
+  rules(): StepRules {
+    return this.registry.rules(this.settings.MAX_STEPS);
+  }
+
+  /** A workflow in the document replaces the golden path's own; parameters are the path's, and checked either way. */
+  plan(path: GoldenPath, execution: Execution, fromQuery: Readonly<Record<string, unknown>>): WorkflowSpec {
+    const { workflow, environment } = execution;
+    // `app_name` of a request goes before the document's own.
+    const metadata = { ...execution.score.metadata, name: execution.appName };
+    const score = { ...execution.score, metadata };
+    const twice = Object.keys(fromQuery).filter((name) => Object.hasOwn(execution.parameters, name));
+    const given = { ...fromQuery, ...execution.parameters };
+    const prefix = Object.keys(execution.parameters).length > 0 ? 'parameters.' : PARAMETER;
+    const scope = workflow ? undefined : documentScope(score, environment);
+    const prepared = this.goldenPaths.prepare(path, given, prefix, scope);
+    const problems: ProblemItem[] = [
+      ...twice.map((name) => ({
+        path: PARAMETER + name,
+        message: `parameter '${name}' is given in the address and in the body`,
+      })),
+      ...prepared.problems,
+    ];
+    if (problems.length > 0) {
+      const detail = problems.length === 1 ? problems[0]!.message : `${problems.length} errors: see errors[]`;
+      throw new Problem('invalid_parameter', detail, { errors: problems });
+    }
+    const { parameters } = prepared;
+    return { workflow: workflow ?? path.workflow, score, environment, parameters };
+  }
+
+  /** The correction of a task's document: for the same application, golden path and parameters. */
+  override read(text: string, { appName, goldenPath, parameters }: SpecOwner): WorkflowSpec {
+    const path = this.goldenPaths.get(goldenPath ?? this.settings.DEFAULT_GOLDEN_PATH);
+    const submission = parseSubmission(text, 'application/yaml', this.rules(), path);
+    if (submission.appName !== appName) {
+      const message = `the document is of '${submission.appName}', but the task of '${appName}'`;
+      const hint = 'Submit it as a task of its own.';
+      throw new Problem('invalid_document', message, { errors: [{ path: 'metadata.name', message, hint }] });
+    }
+    // A parameter that had no value is stored as an empty text, which need not be one that could be given.
+    const given = Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== ''));
+    return this.plan(path, { ...submission, parameters: given, labels: {} }, {});
+  }
+}

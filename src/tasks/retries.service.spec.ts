@@ -1,0 +1,87 @@
+import { Test } from '@nestjs/testing';
+import { getRepositoryToken } from '@nestjs/typeorm';
+import { QueueTask } from '../queue/queue-task.entity.js';
+import { QueueService } from '../queue/queue.service.js';
+import { SpecReader } from '../workflows/spec-reader.js';
+import type { StepDefinition, WorkflowSpec } from '../workflows/workflow.js';
+import { RetriesService } from './retries.service.js';
+
+const TASK_ID = 'task-01a20575-5554-7463-9141-8018d9736482';
+const BY = { actor: 'jane', requestId: 'request-1' };
+const step = (name: string, command: string): StepDefinition => ({ name, type: 'bash', env: {}, config: { command } });
+const spec = (...steps: StepDefinition[]): WorkflowSpec => ({
+  ...{ workflow: { steps }, score: { metadata: { name: 'shop' } }, environment: {}, parameters: { size: '3' } },
+});
+
+async function setup(corrected?: WorkflowSpec, found = true) {
+  const queue = { retry: jest.fn(async () => undefined) };
+  const reader = { read: jest.fn(() => corrected) };
+  const row = {
+    appName: 'shop',
+    goldenPath: 'deploy-app',
+    workflowSpec: spec(step('build', 'make'), step('ship', 'scp')),
+  };
+  const module = await Test.createTestingModule({
+    providers: [
+      RetriesService,
+      { provide: getRepositoryToken(QueueTask), useValue: { findOneBy: async () => (found ? row : null) } },
+      { provide: QueueService, useValue: queue },
+      { provide: SpecReader, useValue: reader },
+    ],
+  }).compile();
+  return { service: module.get(RetriesService), queue, reader };
+}
+
+describe('RetriesService', () => {
+  it('asks for nothing in particular unless told to', async () => {
+    const { service, queue } = await setup();
+    await service.retry(TASK_ID, {}, BY);
+    expect(queue.retry.mock.calls).toEqual([[TASK_ID, BY]]);
+  });
+
+  it('begins at the step that is named', async () => {
+    const { service, queue } = await setup();
+    await service.retry(TASK_ID, { from_step: 'ship' }, BY);
+    expect(queue.retry).toHaveBeenCalledWith(TASK_ID, BY, { anew: ['ship'], detail: { from_step: 'ship' } });
+  });
+
+  it('runs what a corrected document has changed, and keeps the difference for the ledger', async () => {
+    const corrected = spec(step('build', 'make'), step('ship', 'rsync'));
+    const { service, queue, reader } = await setup(corrected);
+    await service.retry(TASK_ID, { spec: { metadata: { name: 'shop' } } }, BY);
+    expect(reader.read).toHaveBeenCalledWith('{"metadata":{"name":"shop"}}', {
+      ...{ appName: 'shop', goldenPath: 'deploy-app', parameters: { size: '3' } },
+    });
+    const changes = [{ path: 'workflow.steps.1.config.command', from: 'scp', to: 'rsync' }];
+    expect(queue.retry).toHaveBeenCalledWith(TASK_ID, BY, {
+      anew: ['ship'],
+      workflowSpec: corrected,
+      detail: { changes },
+    });
+  });
+
+  it('cuts a difference that is too large for a ledger', async () => {
+    const { service, queue } = await setup(spec(step('build', 'x'.repeat(2_000)), step('ship', 'scp')));
+    await service.retry(TASK_ID, { spec: 'yaml' }, BY);
+    const [, , { detail }] = queue.retry.mock.calls[0] as unknown as [
+      string,
+      object,
+      { detail: { changes: object[] } },
+    ];
+    expect(JSON.stringify(detail.changes).length).toBeLessThan(700);
+  });
+
+  it('says which steps there are', async () => {
+    const { service, queue } = await setup();
+    await expect(service.retry(TASK_ID, { from_step: 'shop' }, BY)).rejects.toMatchObject({
+      code: 'invalid_parameter',
+      errors: [expect.objectContaining({ path: 'from_step', hint: "Did you mean 'ship'?" })],
+    });
+    expect(queue.retry).not.toHaveBeenCalled();
+  });
+
+  it('knows a task that is not there', async () => {
+    const { service } = await setup(undefined, false);
+    await expect(service.retry(TASK_ID, { from_step: 'a' }, BY)).rejects.toMatchObject({ code: 'task_not_found' });
+  });
+});

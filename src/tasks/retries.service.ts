@@ -1,0 +1,92 @@
+import { isDeepStrictEqual } from 'node:util';
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import diff from 'microdiff';
+import { Repository } from 'typeorm';
+import { didYouMean } from '../common/did-you-mean.js';
+import { Problem } from '../common/problem/problem.js';
+import { QueueTask } from '../queue/queue-task.entity.js';
+import { QueueService } from '../queue/queue.service.js';
+import { SpecReader } from '../workflows/spec-reader.js';
+import { specOf, type WorkflowSpec } from '../workflows/workflow.js';
+import type { Speaker } from './decisions.service.js';
+import { noSuchTask } from './tasks.service.js';
+
+/** How a task that has ended is to run again. */
+export interface RetryRequest {
+  /** The step at which it begins; else the first one that did not complete. */
+  readonly from_step?: string;
+  /** A corrected document: a mapping, or a text in YAML or JSON. */
+  readonly spec?: unknown;
+}
+
+/** What the ledger keeps of a difference. */
+const MAX_CHANGES = 50;
+const MAX_VALUE = 500;
+
+/** Runs tasks again that have ended, from where they failed, from a step, or with a corrected document. */
+@Injectable()
+export class RetriesService {
+  constructor(
+    @InjectRepository(QueueTask) private readonly tasks: Repository<QueueTask>,
+    private readonly queue: QueueService,
+    private readonly reader: SpecReader,
+  ) {}
+
+  async retry(taskId: string, { from_step: fromStep, spec }: RetryRequest, by: Speaker): Promise<void> {
+    if (fromStep === undefined && spec === undefined) return this.queue.retry(taskId, by);
+    const task = await this.tasks.findOneBy({ taskId });
+    if (!task) throw noSuchTask(taskId);
+    const before = specOf(task.workflowSpec);
+    const after = spec === undefined ? before : this.read(spec, task, before);
+    if (fromStep !== undefined) mustHave(after, fromStep);
+    const changed = changedSteps(before, after);
+    const anew = fromStep === undefined ? changed : [...changed, fromStep];
+    const changes = spec === undefined ? [] : differences(before, after);
+    await this.queue.retry(taskId, by, {
+      // A task that had completed runs as a whole unless something says what is to be different.
+      ...(anew.length > 0 ? { anew } : {}),
+      ...(spec === undefined ? {} : { workflowSpec: after }),
+      detail: {
+        ...(fromStep === undefined ? {} : { from_step: fromStep }),
+        ...(changes.length > 0 ? { changes } : {}),
+      },
+    });
+  }
+
+  private read(spec: unknown, task: QueueTask, { parameters }: WorkflowSpec): WorkflowSpec {
+    const text = typeof spec === 'string' ? spec : JSON.stringify(spec);
+    return this.reader.read(text, { appName: task.appName, goldenPath: task.goldenPath, parameters });
+  }
+}
+
+function mustHave({ workflow }: WorkflowSpec, step: string): void {
+  const names = workflow.steps.map(({ name }) => name);
+  if (names.includes(step)) return;
+  const meant = didYouMean(step, names);
+  const hint = meant === undefined ? `Steps: ${names.join(', ').slice(0, 500)}.` : `Did you mean '${meant}'?`;
+  const message = `the task has no step '${step.slice(0, 80)}'`;
+  throw new Problem('invalid_parameter', message, { errors: [{ path: 'from_step', message, hint }] });
+}
+
+/** Steps that are not what they were: whatever became of them counts no more. */
+function changedSteps(before: WorkflowSpec, after: WorkflowSpec): string[] {
+  if (before === after) return [];
+  const old = new Map(before.workflow.steps.map((step) => [step.name, step]));
+  return after.workflow.steps.filter((step) => !isDeepStrictEqual(step, old.get(step.name))).map(({ name }) => name);
+}
+
+/** What differs, as places with the values before and after, both cut to a length a reader can take in. */
+function differences(before: WorkflowSpec, after: WorkflowSpec): Record<string, unknown>[] {
+  const cut = (value: unknown) => {
+    const text = JSON.stringify(value);
+    return text.length <= MAX_VALUE ? value : `${text.slice(0, MAX_VALUE)}…`;
+  };
+  return diff(before, after)
+    .slice(0, MAX_CHANGES)
+    .map((change) => ({
+      path: change.path.join('.'),
+      ...('oldValue' in change ? { from: cut(change.oldValue) } : {}),
+      ...('value' in change ? { to: cut(change.value) } : {}),
+    }));
+}

@@ -1,0 +1,9 @@
+import type { Backoff } from '../workflow.js';
+
+/** Seconds to wait after so many failed tries (from 1). */
+export function backoffSeconds(backoff: Backoff, failures: number, random: () => number = Math.random): number {
+  const { type, initialSeconds, factor, maxSeconds, jitter } = backoff;
+  const grown = { fixed: 1, linear: failures, exponential: factor ** (failures - 1) }[type];
+  const seconds = Math.min(maxSeconds, initialSeconds * grown);
+  return jitter === 'full' ? seconds * random() : seconds;
+}

@@ -1,0 +1,136 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { TaskRun } from '../../queue/task-handler.js';
+import type { LogWriter } from '../log-writer.js';
+import {
+  type PreparedScript,
+  prepareScript,
+  ScriptValueError,
+  scriptVariables,
+} from '../references/script-references.js';
+import { resolveText, resolveValue, UnresolvedReferences } from '../references/references.js';
+import type { WorkflowScope } from '../references/workflow-scope.js';
+import type { StepRegistry } from '../step-registry.js';
+import type { ResolvedStep, StepContext, StepProblem, StepResult, StepRunner } from '../step-runner.js';
+import { readOutputFile } from '../steps/output-file.js';
+import { stepPath } from '../steps/script-runner.js';
+import type { StepDefinition } from '../workflow.js';
+import type { Workspace } from '../workspaces.js';
+import { backoffSeconds } from './backoff.js';
+
+/** How a step ended, all its tries together. */
+export type StepOutcome = StepResult & {
+  readonly tries: number;
+  /** What `setVariables` came to; only of a step that completed. */
+  readonly variables?: Readonly<Record<string, string>>;
+};
+
+type Failed = Extract<StepResult, { status: 'failed' }>;
+
+/** Runs single steps of one run: resolves their references, tries as often as they say, gathers their outputs. */
+export class StepExecution {
+  constructor(
+    private readonly registry: StepRegistry,
+    private readonly scope: WorkflowScope,
+    private readonly run: TaskRun,
+    private readonly workspace: Workspace,
+    private readonly log: LogWriter,
+    /** Aborted when the run must stop. */
+    private readonly signal: AbortSignal,
+  ) {}
+
+  /** Never rejects. */
+  async execute(step: StepDefinition): Promise<StepOutcome> {
+    const { maxAttempts = 1, backoff } = step.retry ?? {};
+    for (let tries = 1; ; tries++) {
+      const result = await this.tryOnce(step);
+      const again = result.status === 'failed' && result.retryable !== false && tries < maxAttempts;
+      if (!again) return { ...result, tries };
+      const seconds = backoff ? backoffSeconds(backoff, tries) : 0;
+      const next = `the next one begins in ${seconds.toFixed(1)} s`;
+      const note = `[try ${tries} of ${maxAttempts} failed: ${result.errorMessage}; ${next}]\n`;
+      await this.log.write(step.name, 'system', Buffer.from(note));
+      const rested = await sleep(seconds * 1_000, true, { signal: this.signal }).catch(() => false);
+      if (!rested) return { status: 'aborted', tries };
+    }
+  }
+
+  private async tryOnce(step: StepDefinition): Promise<StepResult & Pick<StepOutcome, 'variables'>> {
+    try {
+      const runner = this.registry.get(step.type);
+      if (!runner) return failed(step, `this worker has no runner for type '${step.type}'`);
+      const resolved = resolve(step, runner, this.scope);
+      const { config, problems } = this.registry.validateResolved(step.type, resolved.config);
+      if (problems[0]) return failed(step, unfit(problems[0]));
+      const missing = await this.registry.missingPrograms(step.type, config, stepPath(resolved.env));
+      if (missing.length > 0) return failed(step, `needs ${missing.join(', ')}, which is not on this worker`);
+      const result = await runner.run({ ...resolved, config }, this.contextOf(step));
+      return result.status === 'completed' ? await this.conclude(step, result) : result;
+    } catch (error) {
+      if (this.signal.aborted) return { status: 'aborted' };
+      const reason = error instanceof Error ? error.message : String(error);
+      const isValue = error instanceof UnresolvedReferences || error instanceof ScriptValueError;
+      return failed(step, isValue ? `cannot run: ${reason}` : `could not be run: ${reason}`);
+    }
+  }
+
+  /** The outputs of the file and the variables, once the step's own work is done. */
+  private async conclude(step: StepDefinition, result: Extract<StepResult, { status: 'completed' }>) {
+    let { outputs } = result;
+    if (step.outputFile !== undefined) {
+      const file = resolveText(step.outputFile, this.scope);
+      const { outputs: found, problem } = await readOutputFile(this.workspace.workspace, file);
+      if (problem !== undefined) {
+        return { ...failed(step, `ended well, but its outputFile '${file}' ${problem}`), outputs };
+      }
+      outputs = { ...found, ...outputs };
+    }
+    if (!step.setVariables) return { ...result, outputs };
+    // Its own outputs are the first thing that variables are made of.
+    this.scope.setStep(step.name, 'completed', outputs);
+    const variables = Object.entries(step.setVariables).map(([name, text]) => [name, resolveText(text, this.scope)]);
+    return { ...result, outputs, variables: Object.fromEntries(variables) as Record<string, string> };
+  }
+
+  private contextOf(step: StepDefinition): StepContext {
+    const { task, lease } = this.run;
+    return {
+      taskId: task.taskId,
+      attempt: task.attempt,
+      workspace: this.workspace.workspace,
+      runDir: this.workspace.runDir,
+      signal: this.signal,
+      lease,
+      write: (stream, chunk) => this.log.write(step.name, stream, chunk),
+    };
+  }
+}
+
+/** What a value makes wrong that became known only now. */
+function unfit({ path, message, hint }: StepProblem): string {
+  return `cannot run with its config: ${path.join('.')}: ${message}${hint === undefined ? '' : ` (${hint})`}`;
+}
+
+function failed(step: StepDefinition, problem: string): Failed {
+  return { status: 'failed', cause: 'step_failed', errorMessage: `step '${step.name}' ${problem}`, outputs: {} };
+}
+
+/** The step with the values its references stand for. In scripts they become variables of the environment. */
+export function resolve(step: StepDefinition, runner: Pick<StepRunner, 'scripts'>, scope: WorkflowScope): ResolvedStep {
+  const scripts: Record<string, string> = {};
+  const others: Record<string, unknown> = {};
+  let variables: PreparedScript['variables'] = {};
+  let env = resolveValue(step.env, scope);
+  for (const [key, value] of Object.entries(step.config)) {
+    if (typeof value !== 'string' || !runner.scripts?.includes(key)) {
+      others[key] = value;
+      continue;
+    }
+    const prepared = prepareScript(value, variables);
+    scripts[key] = prepared.script;
+    variables = { ...variables, ...prepared.variables };
+    env = { ...env, ...scriptVariables(prepared, scope) };
+  }
+  const { name, type, timeoutSeconds } = step;
+  const config = { ...resolveValue(others, scope), ...scripts };
+  return { name, type, config, env, ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }) };
+}

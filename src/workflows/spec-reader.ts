@@ -1,0 +1,14 @@
+import type { WorkflowSpec } from './workflow.js';
+
+/** The task whose document is replaced. */
+export interface SpecOwner {
+  readonly appName: string;
+  readonly goldenPath: string | null;
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+/** Reads a document that corrects a task's; whoever takes submissions binds an implementation to this class. */
+export abstract class SpecReader {
+  /** The document as text, YAML or JSON. Throws a Problem with all that is wrong in it. */
+  abstract read(text: string, owner: SpecOwner): WorkflowSpec;
+}
