@@ -1,4 +1,4 @@
-import { Module, type DynamicModule } from '@nestjs/common';
+import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { AuthModule } from './auth/auth.module.js';
 import { ProblemFilter } from './common/problem/problem.filter.js';
@@ -13,6 +13,7 @@ import { QueueModule } from './queue/queue.module.js';
 import { SpecsModule } from './specs/specs.module.js';
 import { SubmissionPlanner } from './specs/submission-planner.js';
 import { TasksModule } from './tasks/tasks.module.js';
+import { StepTypesController } from './workflows/step-types.controller.js';
 import { WorkflowExecutor } from './workflows/workflow-executor.js';
 import { WorkflowsModule } from './workflows/workflows.module.js';
 
@@ -20,12 +21,14 @@ export interface AppOptions {
   readonly settings: Settings;
   readonly databaseUrl: string;
   readonly adminToken: string;
+  /** Modules of others, with step types of their own. */
+  readonly modules?: ModuleMetadata['imports'];
 }
 
 /** Wires the features together; the only place that knows them all. */
 @Module({})
 export class AppModule {
-  static forRoot({ settings, databaseUrl, adminToken }: AppOptions): DynamicModule {
+  static forRoot({ settings, databaseUrl, adminToken, modules = [] }: AppOptions): DynamicModule {
     const servesApi = settings.ROLE !== 'worker';
     return {
       module: AppModule,
@@ -49,7 +52,9 @@ export class AppModule {
             version: VERSION,
           }),
         }),
+        WorkflowsModule,
         HealthModule,
+        ...modules,
         ...(servesApi
           ? [
               GoldenPathsModule,
@@ -58,6 +63,7 @@ export class AppModule {
             ]
           : []),
       ],
+      controllers: servesApi ? [StepTypesController] : [],
       providers: [{ provide: APP_FILTER, useClass: ProblemFilter }],
     };
   }

@@ -1,7 +1,6 @@
 import 'reflect-metadata';
 import { existsSync } from 'node:fs';
 import { explainStartError } from './explain-start-error.js';
-import { StructuredLogger } from './common/logging/structured-logger.js';
 import { loadSettings } from './config/load-settings.js';
 import { startService, type Service } from './start-service.js';
 
@@ -33,7 +32,7 @@ process.on('SIGHUP', () => void service?.reload());
 try {
   if (existsSync('.env')) process.loadEnvFile('.env');
   const settings = loadSettings(process.env);
-  starting = startService(settings, new StructuredLogger(settings.LOG_LEVEL, settings.LOG_FORMAT));
+  starting = startService(settings);
   service = await starting;
 } catch (error) {
   process.stderr.write(`${explainStartError(error)}\n`);

@@ -4,9 +4,10 @@ import { createServer } from 'node:net';
 import { resolve } from 'node:path';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { adminToken } from './auth/admin-token.js';
-import type { StructuredLogger } from './common/logging/structured-logger.js';
+import { StructuredLogger } from './common/logging/structured-logger.js';
 import { SettingsError } from './config/load-settings.js';
 import type { Settings } from './config/settings.js';
+import type { AppOptions } from './app.module.js';
 import { createApp } from './create-app.js';
 import type { EmbeddedPostgres } from './database/embedded/embedded-postgres.js';
 import { GoldenPathsService } from './golden-paths/golden-paths.service.js';
@@ -22,14 +23,20 @@ export interface Service {
   reload(): Promise<void>;
 }
 
+export interface ServiceOptions {
+  /** Modules with step types of one's own, and whatever else. */
+  readonly modules?: AppOptions['modules'];
+}
+
 /** Starts everything: the database where none is named, then the application. */
-export async function startService(settings: Settings, logger: StructuredLogger): Promise<Service> {
+export async function startService(settings: Settings, { modules = [] }: ServiceOptions = {}): Promise<Service> {
+  const logger = new StructuredLogger(settings.LOG_LEVEL, settings.LOG_FORMAT);
   await checkAddress(settings);
   const embedded = settings.DATABASE_URL === undefined ? await startEmbedded(settings, logger) : undefined;
   try {
     const databaseUrl = settings.DATABASE_URL ?? embedded!.url;
     const { token, file } = await adminToken(settings.ADMIN_TOKEN, settings.DATA_DIR);
-    const app = await createApp({ settings, databaseUrl, adminToken: token }, logger);
+    const app = await createApp({ settings, databaseUrl, adminToken: token, modules }, logger);
     try {
       await app.listen(settings.PORT, settings.HOST);
     } catch (error) {

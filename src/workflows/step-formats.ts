@@ -54,11 +54,16 @@ export const STEP_FORMATS: Readonly<Record<string, StepFormat>> = {
     /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
     "up to 63 lower-case letters, digits and '-', with a letter or digit at both ends",
   ),
-  'kubernetes-resource': matching(/^[a-z][a-z0-9.]*$/i, 'a kind of resource such as deployment, pods or jobs.batch'),
+  'kubernetes-resource': matching(
+    /^[a-z][a-z0-9.]*(\/[a-z0-9]([-a-z0-9.:]{0,251}[a-z0-9])?)?$/i,
+    'a kind of resource such as deployment or jobs.batch, or one of them: deployment/web',
+  ),
   'kubernetes-name': matching(
     /^[a-z0-9]([-a-z0-9.:]{0,251}[a-z0-9])?$/,
     "lower-case letters, digits, '-' and '.', with a letter or digit at both ends",
   ),
+  host: matching(/^[A-Za-z0-9][\w.:[\]-]{0,252}$/, 'the name or address of a host'),
+  'ansible-pattern': matching(/^[^@\s-][^\n]*$/, "one line that does not begin with '-' or '@'"),
   'git-url': {
     rule: 'the address of a repository (https://, ssh://, git://, file:// or user@host:path) without a password in it',
     test: (text) => {

@@ -22,12 +22,12 @@ const SCALARS = ['string', 'number', 'integer', 'boolean'];
 /** The compiled schema of one step type. */
 export class CompiledSchema {
   private readonly plain: ValidateFunction;
-  private readonly coercing: ValidateFunction;
+  /** Made at the first use, which many instances and types never see: it costs as much of a start as `plain`. */
+  private coercing: ValidateFunction | undefined;
 
   /** Throws where the schema itself is wrong. */
   constructor(private readonly schema: StepSchema) {
     this.plain = compilers.plain.compile(schema);
-    this.coercing = compilers.coercing.compile(schema);
   }
 
   /** The problems that no value of a reference can solve. */
@@ -42,6 +42,7 @@ export class CompiledSchema {
   /** For a config without references: its numbers and booleans as such where the schema wants them, and its problems. */
   resolve(config: StepConfig): { config: StepConfig; problems: StepProblem[] } {
     const coerced = structuredClone(config);
+    this.coercing ??= compilers.coercing.compile(this.schema);
     if (this.coercing(coerced)) return { config: coerced, problems: [] };
     return { config: coerced, problems: this.explain(this.coercing.errors ?? [], coerced) };
   }
@@ -79,7 +80,8 @@ function isOpen({ keyword, data, params, propertyName }: ErrorObject): boolean {
 }
 
 function compiler(coerceTypes: boolean): Ajv2020 {
-  const ajv = new Ajv2020({ ...OPTIONS, coerceTypes });
+  // One look at a schema itself is enough.
+  const ajv = new Ajv2020({ ...OPTIONS, coerceTypes, ...(coerceTypes ? { meta: false, validateSchema: false } : {}) });
   for (const [name, format] of Object.entries(STEP_FORMATS)) {
     ajv.addFormat(name, { type: 'string', validate: (text: string) => format.test(text) });
   }

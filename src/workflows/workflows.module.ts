@@ -6,7 +6,7 @@ import { SafeFetch } from '../common/safe-fetch.js';
 import { Settings } from '../config/settings.js';
 import { STEP_OPTIONS, type StepOptions } from './step-options.js';
 import { StepRegistry } from './step-registry.js';
-import { BashStep } from './steps/bash.step.js';
+import { STEP_TYPES } from './steps/step-types.js';
 import { ScriptRunner } from './steps/script-runner.js';
 import { EXECUTOR_OPTIONS, type ExecutorOptions, WorkflowExecutor } from './workflow-executor.js';
 import { WORKSPACE_RETENTION_SECONDS, WorkspaceCleaner } from './workspace-cleaner.js';
@@ -49,8 +49,8 @@ import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
     WorkspaceCleaner,
     WorkflowExecutor,
     ScriptRunner,
-    BashStep,
+    ...STEP_TYPES,
   ],
-  exports: [WorkflowExecutor, StepRegistry],
+  exports: [WorkflowExecutor, StepRegistry, ScriptRunner, SafeFetch],
 })
 export class WorkflowsModule {}

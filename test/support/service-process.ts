@@ -25,6 +25,8 @@ export interface ServiceOptions {
   readonly dataDir?: string;
   /** A process group of its own, for a signal to all of it as Ctrl-C sends. */
   readonly ownGroup?: boolean;
+  /** Another program than the built service: one that starts it with modules of its own. */
+  readonly main?: string;
 }
 
 /** One line of the service's log. */
@@ -68,7 +70,7 @@ export class ServiceProcess {
   private baseUrl: string | undefined;
   private ended = false;
 
-  private constructor({ env = {}, dataDir = newFolder(), ownGroup = false }: ServiceOptions) {
+  private constructor({ env = {}, dataDir = newFolder(), ownGroup = false, main = MAIN }: ServiceOptions) {
     this.dataDir = dataDir;
     const settings: Record<string, string | undefined> = {
       // Nothing else of this process's environment: a developer's settings are not the test's.
@@ -83,7 +85,7 @@ export class ServiceProcess {
     };
     this.givenToken = settings.ADMIN_TOKEN;
     // In the data folder, where no .env lies.
-    this.child = spawn(process.execPath, ['--enable-source-maps', MAIN], {
+    this.child = spawn(process.execPath, ['--enable-source-maps', main], {
       cwd: dataDir,
       env: settings,
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -14,7 +14,7 @@ export interface StepRun {
 
 /** A task's folders, and steps run in them as the executor runs them. */
 export class StepFixture {
-  readonly scripts = new ScriptRunner({ killGraceSeconds: 0.2 });
+  readonly scriptRunner = new ScriptRunner({ killGraceSeconds: 0.2 });
   readonly root = mkdtempSync(join(tmpdir(), 'step-'));
   readonly workspace = join(this.root, 'workspace');
   readonly runDir = join(this.root, 'run');

@@ -4,7 +4,7 @@ import { type DocumentPath, shorten } from '../yaml/document-path.js';
 import type { SchemaNode, Wording } from './explain-errors.js';
 
 /**
- * Rules about which keys stand together: `oneOf` and `anyOf` of `required`, `not: {required}`, and `false` for a key that
+ * Rules about which keys stand together: `oneOf` and `anyOf` of `required`, `not: {required}`, `dependentRequired`, and `false` for a key that
  * means nothing beside the others. Undefined for every other rule.
  */
 export function explainCombination(
@@ -22,6 +22,16 @@ export function explainCombination(
   if (keyword === 'not') {
     const keys = requiredOf(schema.not);
     return keys && tooMany(path, keys);
+  }
+  if (keyword === 'dependentRequired') {
+    const { property, missingProperty } = error.params as Record<string, string>;
+    const hint = wording.missingHint?.(path, missingProperty!) ?? `Add "${missingProperty}:", or remove '${property}'.`;
+    return {
+      path: [...path, property!],
+      part: 'key',
+      message: `'${property}' needs '${missingProperty}' beside it`,
+      hint,
+    };
   }
   if (keyword !== 'oneOf' && keyword !== 'anyOf') return undefined;
   const branches = (schema[keyword] as unknown[]).map(requiredOf);

@@ -1,4 +1,4 @@
-import { lstat, realpath } from 'node:fs/promises';
+import { lstat, realpath, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 
 /**
@@ -33,4 +33,17 @@ function leadsOut(path: string): Error {
 function ignoreMissing(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
   return undefined;
+}
+
+/** The same for what must be there already. */
+export async function existingInWorkspace(
+  workspace: string,
+  path: string,
+  kind: 'file' | 'folder' | 'any',
+): Promise<string> {
+  const real = await pathInWorkspace(workspace, path);
+  const stats = await stat(real).catch(ignoreMissing);
+  const isFolder = stats?.isDirectory() ?? false;
+  if (stats && (kind === 'any' || isFolder === (kind === 'folder'))) return real;
+  throw new Error(`there is no ${kind === 'any' ? 'file or folder' : kind} '${path}' in the workspace`);
 }

@@ -1,0 +1,28 @@
+import { Controller, Get } from '@nestjs/common';
+import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { ApiProblems } from '../common/http/api-problems.decorator.js';
+import { StepRegistry } from './step-registry.js';
+import { stepPath } from './steps/script-runner.js';
+import type { StepTypeView } from './step-type.dto.js';
+
+/** What steps can do here. */
+@ApiTags('step types')
+@ApiBearerAuth()
+@ApiProblems('unauthorized')
+@Controller('api/step-types')
+export class StepTypesController {
+  constructor(private readonly registry: StepRegistry) {}
+
+  /** All step types by name, with the fields of each, and whether this instance has the programs it needs. */
+  @Get()
+  async list(): Promise<StepTypeView[]> {
+    const path = stepPath({});
+    return Promise.all(
+      this.registry.types.map(async (type) => {
+        const { description, schema } = this.registry.get(type)!;
+        const missing = await this.registry.missingPrograms(type, {}, path);
+        return { type, description, usable: missing.length === 0, missing, schema };
+      }),
+    );
+  }
+}
