@@ -128,7 +128,7 @@ export class Fields {
   }
 
   /** `path` is relative to this mapping. */
-  wrong(path: DocumentPath, message: string, hint?: string, part?: 'key'): undefined {
+  wrong(path: DocumentPath, message: string, hint?: string, part?: 'key' | 'value'): undefined {
     this.issues.push({
       path: [...this.path, ...path],
       message,
