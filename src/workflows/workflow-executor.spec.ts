@@ -487,7 +487,7 @@ describe('WorkflowExecutor', () => {
       expect(await readdir(join(root, TASK_ID))).toEqual(['attempt', 'workspace']);
       expect(await readFile(join(root, TASK_ID, 'attempt'), 'utf8')).toBe('1');
       await executor.handle(aRun({ attempt: 2, workflowSpec }).run);
-      expect(await readdir(root)).toEqual([]);
+      expect(await readdir(root)).not.toContain(TASK_ID);
     });
   });
 
