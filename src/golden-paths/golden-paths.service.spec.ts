@@ -159,6 +159,9 @@ describe('GoldenPathsService', () => {
       const { errors } = await validate(own('deploy-app', 'parameters.x'));
       expect(errors).toMatchObject([{ path: 'spec.steps[0].env.X', line: 3, message: expect.stringContaining("'x'") }]);
       expect(errors[0]).not.toHaveProperty('file');
+      expect(await validate('apiVersion: score.dev/v1b1')).toMatchObject({
+        errors: [{ message: "the catalogue has no 'goldenpaths'", hint: expect.stringMatching(/^Write/) }],
+      });
       expect(await validate('a: [')).toMatchObject({ valid: false, errors: [{ line: 1 }] });
       await expect(validate('a: 1', 'text/plain')).rejects.toMatchObject({ code: 'unsupported_media_type' });
     });

@@ -74,6 +74,7 @@ function hasParameters({ value }: ParsedDocument): boolean {
   return isMapping(value) && Object.hasOwn(value, 'parameters');
 }
 
+/** What is neither is told that it is no catalogue. */
 function isWorkflow({ value }: ParsedDocument): boolean {
-  return isMapping(value) && !Object.hasOwn(value, 'goldenpaths');
+  return isMapping(value) && ['kind', 'spec', 'steps'].some((key) => Object.hasOwn(value, key));
 }

@@ -9,7 +9,7 @@ import type { Workflow } from '../../src/workflows/workflow.js';
 const validate = (config: StepConfig): StepProblem[] => [
   ...Object.keys(config)
     .filter((key) => !['command', 'shell', 'variables'].includes(key))
-    .map((key) => ({ path: [key], message: `'${key}' is unknown to bash`, hint: 'Remove it.', part: 'key' as const })),
+    .map((key) => ({ path: [key], part: 'key' as const, message: `'${key}' is unknown to bash`, hint: 'Remove it.' })),
   ...(Object.hasOwn(config, 'command')
     ? []
     : [{ path: ['command'], message: "'command' is missing", hint: 'Add it.' }]),

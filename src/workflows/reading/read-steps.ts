@@ -61,7 +61,7 @@ function readStep(
   const fields = new Fields(document, raw, path, found);
   const common = readCommonFields(fields, rules.stepTypes);
   const own = readConfig(fields);
-  if (common.type !== '') noteTypeProblems(fields, own, (config) => rules.validateConfig(common.type, config));
+  if (common.type !== '') noteTypeProblems(fields, own, rules.validateConfig(common.type, own.config));
   issues.push(...found);
   return { step: { ...common, config: own.config }, flat: own.flat };
 }

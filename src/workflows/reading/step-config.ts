@@ -1,5 +1,5 @@
 import { type DocumentPath, shorten } from '../../common/yaml/document-path.js';
-import type { StepConfig, StepProblem } from '../step-runner.js';
+import type { StepProblem } from '../step-runner.js';
 import type { Fields } from './fields.js';
 import { probablyMeant, STEP_KEYS, surelyMeant } from './step-keys.js';
 
@@ -43,22 +43,18 @@ export function placeInStep(path: DocumentPath, flat: ReadonlySet<string>): Docu
 }
 
 /** What the step's type finds wrong, at the places where it stands, unless something is known to be wrong there. */
-export function noteTypeProblems(
-  fields: Fields,
-  { config, flat }: StepConfigFields,
-  validate: (config: StepConfig) => readonly StepProblem[],
-): void {
+export function noteTypeProblems(fields: Fields, { flat }: StepConfigFields, problems: readonly StepProblem[]): void {
   const known = fields.issues.filter(({ path }) => path.length > fields.path.length);
   let sought = 0;
-  for (const problem of validate(config)) {
-    const place = placeInStep(problem.path, flat);
-    const path = [...fields.path, ...place];
-    if (known.some((other) => isWithin(path, other.path))) continue;
+  for (const { path, part, message, hint } of problems) {
+    const place = placeInStep(path, flat);
+    if (known.some((other) => isWithin([...fields.path, ...place], other.path))) continue;
     const key = String(place[0]);
-    const isOwn = problem.part === 'key' && place.length === 1 && flat.has(key) && sought++ < MAX_SUGGESTIONS;
+    // A key that the type does not know may be one of the step's own.
+    const isOwn = part === 'key' && place.length === 1 && sought++ < MAX_SUGGESTIONS;
     const meant = isOwn ? probablyMeant(key) : undefined;
-    if (meant === undefined) fields.wrong(place, problem.message, problem.hint, problem.part);
-    else fields.wrong([key], `unknown key '${shorten(key, 80)}' in a step`, `Did you mean '${meant}'?`, 'key');
+    if (meant === undefined) fields.wrong(place, message, hint, part);
+    else fields.wrong(place, `unknown key '${shorten(key, 80)}' in a step`, `Did you mean '${meant}'?`, 'key');
   }
 }
 

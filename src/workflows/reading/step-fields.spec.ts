@@ -181,12 +181,12 @@ const mistakes: [name: string, text: string, ...errors: string[]][] = [
   [
     'a field that the type does not know',
     bash('playbook: x'),
-    "workflow.steps[0].playbook 6:17 'playbook' is unknown to bash | Remove it.",
+    "workflow.steps[0].playbook 6:7 'playbook' is unknown to bash | Remove it.",
   ],
   [
     'a field that the type does not know, below config',
     step('config: {command: x, playbook: x}').replace('noop', 'bash'),
-    "workflow.steps[0].config.playbook 5:38 'playbook' is unknown to bash | Remove it.",
+    "workflow.steps[0].config.playbook 5:28 'playbook' is unknown to bash | Remove it.",
   ],
   [
     'fields at both places, each told where it stands',
