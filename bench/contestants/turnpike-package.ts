@@ -9,3 +9,8 @@ export type { QueueOptions, TaskOutcome, TaskRun } from '../../dist/index.js';
 export { DatabaseModule } from '../../dist/database/database.module.js';
 export { startEmbeddedPostgres } from '../../dist/database/embedded/embedded-postgres.js';
 export { listStatement, type TaskFilter } from '../../dist/queue/store/list.sql.js';
+export { AppModule } from '../../dist/app.module.js';
+export { Settings } from '../../dist/config/settings.js';
+export { StepType } from '../../dist/workflows/step-type.decorator.js';
+export type { StepResult } from '../../dist/workflows/step-runner.js';
+export { planOf } from '../../dist/workflows/plan.js';

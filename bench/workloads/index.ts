@@ -7,6 +7,7 @@ import { idleLatency } from './idle-latency.ts';
 import { lists } from './lists.ts';
 import { memory } from './memory.ts';
 import { workerProcesses } from './worker-processes.ts';
+import { workflows } from './workflows.ts';
 import type { Workload } from './workload.ts';
 
 /** In the order of the report. */
@@ -20,4 +21,5 @@ export const WORKLOADS: readonly Workload[] = [
   http,
   lists,
   memory,
+  workflows,
 ];

@@ -37,16 +37,16 @@ describe('AuthGuard', () => {
     expect(guard.canActivate(contextOf('closed', 'bearer the-right-token').context)).toBe(true);
   });
 
-  it.each([undefined, '', 'Bearer', 'Bearer ', 'Bearer wrong', 'Basic the-right-token', 'the-right-token'])(
-    'refuses %p, and says how to ask',
-    (authorization) => {
-      const { context, request } = contextOf('closed', authorization);
-      expect(() => guard.canActivate(context)).toThrow(
-        expect.objectContaining({ code: 'unauthorized', headers: { 'WWW-Authenticate': 'Bearer realm="turnpike"' } }),
-      );
-      expect(request.principal).toBeUndefined();
-    },
-  );
+  it.each([
+    ...[undefined, '', 'Bearer', 'Bearer ', 'Basic the-right-token', 'the-right-token'],
+    ...['Bearer wrong', 'Bearer the-wrong-token', 'Bearer the-right-toke', 'Bearer the-right-tokens'],
+  ])('refuses %p, and says how to ask', (authorization) => {
+    const { context, request } = contextOf('closed', authorization);
+    expect(() => guard.canActivate(context)).toThrow(
+      expect.objectContaining({ code: 'unauthorized', headers: { 'WWW-Authenticate': 'Bearer realm="turnpike"' } }),
+    );
+    expect(request.principal).toBeUndefined();
+  });
 
   it('lets everyone to a public route', () => {
     expect(guard.canActivate(contextOf('open').context)).toBe(true);

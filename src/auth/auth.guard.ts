@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { Problem } from '../common/problem/problem.js';
@@ -15,7 +15,7 @@ export class AuthGuard implements CanActivate {
     private readonly reflector: Reflector,
     @Inject(ADMIN_TOKEN) token: string,
   ) {
-    this.expected = digest(token);
+    this.expected = Buffer.from(token);
   }
 
   canActivate(context: ExecutionContext): boolean {
@@ -25,7 +25,7 @@ export class AuthGuard implements CanActivate {
     if (given === undefined) {
       throw new Problem('unauthorized', 'the request has no "Authorization: Bearer <key>" header', CHALLENGE);
     }
-    if (!timingSafeEqual(digest(given), this.expected)) {
+    if (!isSame(Buffer.from(given), this.expected)) {
       throw new Problem('unauthorized', 'the key is not known', CHALLENGE);
     }
     request.principal = { name: 'admin' };
@@ -35,7 +35,7 @@ export class AuthGuard implements CanActivate {
 
 const CHALLENGE = { headers: { 'WWW-Authenticate': 'Bearer realm="turnpike"' } };
 
-/** Of one length whatever the token's, so that the comparison tells nothing. */
-function digest(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
+/** In a time that tells nothing but whether the length is right, which is no secret. */
+function isSame(given: Buffer, expected: Buffer): boolean {
+  return given.length === expected.length && timingSafeEqual(given, expected);
 }

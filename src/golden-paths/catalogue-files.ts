@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, extname, relative, resolve, sep } from 'node:path';
 import { Problem, type ProblemItem } from '../common/problem/problem.js';
+import { inOrder } from '../common/yaml/document-errors.js';
 import { type DocumentIssue, toItem } from '../common/yaml/document-issue.js';
 import { parseDocuments } from '../common/yaml/parse-documents.js';
 import type { ParsedDocument } from '../common/yaml/parsed-document.js';
@@ -37,10 +38,7 @@ export class CatalogueFiles {
   }
 
   note(file: string | undefined, document: ParsedDocument, issues: readonly DocumentIssue[]): void {
-    this.add(
-      file,
-      issues.map((issue) => toItem(document, issue)),
-    );
+    this.add(file, inOrder(issues.map((issue) => toItem(document, issue))));
   }
 
   /** What `action` gives; where it throws a Problem, its errors are noted. */

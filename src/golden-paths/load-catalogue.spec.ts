@@ -122,4 +122,108 @@ describe('the catalogue', () => {
     const broken = CATALOGUE.replace('[a, b]', 'a').replace('type: int', 'type: integer');
     expect(await faults(broken, WORKFLOW.replace('type: bash', 'type: bsh'))).toHaveLength(5);
   });
+
+  describe('a workflow', () => {
+    const ENTRY = 'goldenpaths:\n  deploy-app:\n    workflow: ';
+    const named = (name: string, step: string) =>
+      `kind: Workflow\nmetadata: {name: ${name}}\nspec: {steps: [{name: ${step}, type: bash}]}\n`;
+    const stepsOf = async (entry: string, file: string | null) =>
+      (await load(ENTRY + entry, file)).get('deploy-app')!.workflow.steps.map(({ name }) => name);
+
+    it('may stand in the catalogue itself', async () => {
+      expect(await stepsOf('{steps: [{name: a, type: bash}], timeout: 5m}', null)).toEqual(['a']);
+      expect(await faults(`${ENTRY}{steps: [{name: a, type: bsh}]}`, null)).toEqual([
+        expect.stringMatching(/^goldenpaths\.yaml:3:40: goldenpaths\.deploy-app\.workflow\.steps\[0\]\.type: unknown/),
+      ]);
+      expect((await faults(`${ENTRY}{stps: []}`, null)).join()).toMatch(/unknown key 'stps'.*Did you mean 'steps'/);
+    });
+
+    it('is one of several in a file: the named one, else that of the path´s name, else the only one', async () => {
+      const several = [named('one', 'first'), named('deploy-app', 'second')].join('---\n');
+      expect(await stepsOf('./workflows/deploy-app.yaml', several)).toEqual(['second']);
+      expect(await stepsOf('./workflows/deploy-app.yaml#one', several)).toEqual(['first']);
+      expect(await stepsOf('./workflows/deploy-app.yaml', named('one', 'first'))).toEqual(['first']);
+      const others = [named('one', 'first'), named('two', 'second')].join('---\n');
+      expect(await faults(`${ENTRY}./workflows/deploy-app.yaml`, others)).toEqual([
+        expect.stringMatching(
+          /^goldenpaths.yaml:3:15: .*has 2 documents, and none .* 'deploy-app'\. .*#<name>; it has: one, two/,
+        ),
+      ]);
+      expect((await faults(`${ENTRY}./workflows/deploy-app.yaml#three`, others)).join()).toMatch(
+        /no workflow with the name 'three'/,
+      );
+    });
+
+    it('has its places in the file, whichever document it is', async () => {
+      const several = [named('one', 'first'), named('deploy-app', 'second').replace('bash', 'bsh')].join('---\n');
+      expect((await faults(`${ENTRY}./workflows/deploy-app.yaml`, several)).join()).toMatch(
+        /^workflows\/deploy-app.yaml:7:37: /,
+      );
+    });
+
+    const PROVIDERS = `kind: Workflow
+metadata: {name: ns}
+parameters:
+  - {name: size, type: int, default: "4", required: false, description: How much}
+steps:
+  - name: a
+    type: bash
+    config: {manifest: "x: {{ .parameters.size }} {{.parameters.size}}"}
+outputs: {size: "{{ .parameters.size }}"}
+`;
+
+    it('may be written for a templating provider', async () => {
+      const path = (await load(`${ENTRY}./workflows/deploy-app.yaml`, PROVIDERS)).get('deploy-app')!;
+      expect(path.parameters).toEqual({
+        size: { type: 'int', default: '4', required: false, description: 'How much' },
+      });
+      expect(path.workflow).toEqual({
+        steps: [{ name: 'a', type: 'bash', env: {}, config: { manifest: 'x: ${parameters.size} ${parameters.size}' } }],
+        outputs: { size: '${parameters.size}' },
+      });
+    });
+
+    it.each([
+      [PROVIDERS.replace('{name: size,', '{nmae: size,'), /a parameter must be a mapping with a name/],
+      [PROVIDERS.replace('parameters:\n  -', 'parameters:\n  size:'), /'parameters' must be a list of parameters/],
+      [PROVIDERS.replace('{name: size,', '{name: "1",'), /'1' is no name for a parameter/],
+      [
+        PROVIDERS.replace('type: int', 'type: map'),
+        /:4:24: .*'map' is no type of a parameter\. Take a string for each value/,
+      ],
+      [
+        PROVIDERS.replace(' }} {{', ' | quote }} {{'),
+        /:8:28: .*Go templates such as \{\{ \.parameters\.size \| quote \}\} are/,
+      ],
+      [
+        PROVIDERS.replace('.parameters.size }} {{', '.parameters.siez }} {{'),
+        /there is no parameter 'siez'\. Did you mean 'size'/,
+      ],
+      [`${PROVIDERS}spec: {steps: []}\n`, /:5:1: steps: 'steps' stands here and below 'spec'/],
+      [`${PROVIDERS}stesp: []\n`, /unknown key 'stesp' in a workflow file\. Did you mean 'steps'/],
+      ['- a', /'kind' must be Workflow, but is a list/],
+    ])('says what is wrong in it: %j', async (file, expected) => {
+      expect((await faults(`${ENTRY}./workflows/deploy-app.yaml`, file)).join('\n')).toMatch(expected);
+    });
+
+    it('has its parameters in one of two places', async () => {
+      const both = `${ENTRY}./workflows/deploy-app.yaml\n    parameters: {x: {type: int}}\n`;
+      expect((await faults(both, PROVIDERS)).join('\n')).toMatch(/:3:1: parameters: the catalogue has parameters for/);
+    });
+
+    it('has more steps than are accepted', async () => {
+      const steps = Array.from({ length: 101 }, (_, at) => `{name: s${at}, type: bash}`).join();
+      expect(await faults(`${ENTRY}{steps: [${steps}]}`, null)).toEqual([
+        expect.stringMatching(/101 steps are more than 100/),
+      ]);
+    });
+  });
+
+  it('is one document, and has the golden path that is needed', async () => {
+    expect((await faults(`${CATALOGUE}---\na: 1\n`)).join()).toMatch(/must be one document, and here is another/);
+    await load(CATALOGUE);
+    await expect(loadCatalogue(join(folder, 'goldenpaths.yaml'), RULES, 'other')).rejects.toThrow(
+      /no golden path 'other'/,
+    );
+  });
 });

@@ -11,6 +11,7 @@ import { QueueController } from './queue.controller.js';
 import { QueueService } from './queue.service.js';
 import { JournalStore } from './store/journal-store.js';
 import { ListStore } from './store/list-store.js';
+import { LogReader } from './store/log-reader.js';
 import { QueueDatabase } from './store/queue-database.js';
 import { StatsStore } from './store/stats-store.js';
 import { TaskStore } from './store/task-store.js';
@@ -71,8 +72,9 @@ export class QueueModule {
         QueueDatabase,
         JournalStore,
         ListStore,
+        LogReader,
       ],
-      exports: [QueueService, QueueRuntime, MetricsCollector, ListStore],
+      exports: [QueueService, QueueRuntime, MetricsCollector, ListStore, LogReader],
     };
   }
 }

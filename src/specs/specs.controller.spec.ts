@@ -11,16 +11,18 @@ async function setup(headers: Record<string, string> = {}) {
     providers: [{ provide: SpecsService, useValue: service }],
   }).compile();
   const header = jest.fn();
+  const status = jest.fn();
   const request = { id: 'request-1', headers: { 'content-type': 'text/yaml', ...headers } } as FastifyRequest;
   const submit = (query: Record<string, unknown>) =>
     module.get(SpecsController).submit(Buffer.from('x'), query, { name: 'jane' }, request, {
       header,
+      status,
     } as unknown as FastifyReply);
   const execute = () =>
     module.get(SpecsController).execute('deploy-app', undefined, {}, { name: 'jane' }, request, {
       header,
     } as unknown as FastifyReply);
-  return { submit, execute, service, header };
+  return { submit, execute, service, header, status };
 }
 
 describe('SpecsController', () => {
@@ -35,6 +37,14 @@ describe('SpecsController', () => {
       user: 'jane',
       requestId: 'request-1',
     });
+  });
+
+  it('answers a dry run with 200 and no place', async () => {
+    const { submit, service, header, status } = await setup();
+    service.submit.mockResolvedValue({ steps: [] } as never);
+    await submit({ dry_run: 'true' });
+    expect(status).toHaveBeenCalledWith(200);
+    expect(header).not.toHaveBeenCalled();
   });
 
   it('delegates a golden path by its name', async () => {

@@ -8,6 +8,7 @@ import type { StepRules } from '../workflows/reading/read-workflow.js';
 import { StepRegistry } from '../workflows/step-registry.js';
 import { EXAMPLE_SUBMISSION } from './example-submission.js';
 import { SpecsService } from './specs.service.js';
+import { SubmissionPlanner } from './submission-planner.js';
 import { SubmissionQuery } from './submission-query.js';
 
 type Prepared = ReturnType<GoldenPathsService['prepare']>;
@@ -27,9 +28,10 @@ async function setup() {
   const module = await Test.createTestingModule({
     providers: [
       SpecsService,
+      SubmissionPlanner,
       { provide: QueueService, useValue: queue },
       { provide: GoldenPathsService, useValue: goldenPaths },
-      { provide: StepRegistry, useValue: { rules: () => rules } },
+      { provide: StepRegistry, useValue: { rules: () => rules, missingPrograms: async () => ['bash'] } },
       { provide: Settings, useValue: new Settings() },
     ],
   }).compile();
@@ -49,10 +51,46 @@ async function setup() {
       user: 'jane',
       requestId: 'request-1',
     });
-  return { submit, execute, queue, validate, goldenPaths };
+  return { submit, execute, queue, validate, goldenPaths, planner: module.get(SubmissionPlanner) };
 }
 
+describe('a correction of a task', () => {
+  const owner = { appName: 'demo-app', goldenPath: 'deploy-app', parameters: { replicas: '2', empty: '' } };
+
+  it('becomes the document that the task runs by, with the parameters it had', async () => {
+    const { planner, goldenPaths } = await setup();
+    expect(planner.read(EXAMPLE_SUBMISSION, owner)).toMatchObject({
+      workflow: { steps: [{ name: 'simulate-work' }] },
+      score: { metadata: { name: 'demo-app' } },
+      parameters: { replicas: '2' },
+    });
+    expect(goldenPaths.prepare).toHaveBeenCalledWith(expect.anything(), { replicas: '2' }, 'parameters.', undefined);
+  });
+
+  it('is refused where it is of another application', async () => {
+    const { planner } = await setup();
+    expect(() => planner.read(EXAMPLE_SUBMISSION, { ...owner, appName: 'shop' })).toThrow(
+      expect.objectContaining({
+        code: 'invalid_document',
+        errors: [expect.objectContaining({ path: 'metadata.name' })],
+      }),
+    );
+  });
+});
+
 describe('SpecsService', () => {
+  it('answers a dry run with the plan, and stores nothing', async () => {
+    const { submit, queue } = await setup();
+    expect(await submit({ query: { dry_run: 'true' } })).toEqual({
+      golden_path: 'deploy-app',
+      workflow_name: 'golden-path-deploy-app',
+      parameters: { replicas: '2' },
+      steps: [{ name: 'simulate-work', type: 'bash', depends_on: [] }],
+      problems: ["step 'simulate-work' needs bash, which is not on this instance"],
+    });
+    expect(queue.enqueue).not.toHaveBeenCalled();
+  });
+
   it('makes a task of the document and answers with its id', async () => {
     const { submit, queue } = await setup();
     expect(await submit()).toEqual({

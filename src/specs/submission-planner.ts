@@ -28,7 +28,10 @@ export class SubmissionPlanner extends SpecReader {
 
   /** A workflow in the document replaces the golden path's own; parameters are the path's, and checked either way. */
   plan(path: GoldenPath, execution: Execution, fromQuery: Readonly<Record<string, unknown>>): WorkflowSpec {
-    const { workflow, score, environment } = execution;
+    const { workflow, environment } = execution;
+    // `app_name` of a request goes before the document's own.
+    const metadata = { ...execution.score.metadata, name: execution.appName };
+    const score = { ...execution.score, metadata };
     const twice = Object.keys(fromQuery).filter((name) => Object.hasOwn(execution.parameters, name));
     const given = { ...fromQuery, ...execution.parameters };
     const prefix = Object.keys(execution.parameters).length > 0 ? 'parameters.' : PARAMETER;
@@ -46,7 +49,7 @@ export class SubmissionPlanner extends SpecReader {
       throw new Problem('invalid_parameter', detail, { errors: problems });
     }
     const { parameters } = prepared;
-    return { workflow: workflow ?? path.workflow, score: { ...score }, environment, parameters };
+    return { workflow: workflow ?? path.workflow, score, environment, parameters };
   }
 
   /** The correction of a task's document: for the same application, golden path and parameters. */

@@ -9,6 +9,8 @@ const TASK_ID = 'task-01a20575-5554-7463-9141-8018d9736482';
 const BOB = { actor: 'bob', requestId: 'request-1' };
 const STARTED = new Date('2026-01-31T12:00:00Z');
 
+const WAITING: Partial<QueueTask> = { status: 'waiting', metadata: { user: 'ann' } };
+
 const waiting = (name: string, waitsFor: object = {}): Partial<QueueTaskStep> => ({
   ...{ name, status: 'waiting', startedAt: STARTED },
   waitsFor: { count: 1, notSubmitter: false, default: 'reject', ...waitsFor },
@@ -16,7 +18,7 @@ const waiting = (name: string, waitsFor: object = {}): Partial<QueueTaskStep> =>
 
 async function setup(
   steps: Partial<QueueTaskStep>[],
-  { task = { status: 'waiting', metadata: { user: 'ann' } } as Partial<QueueTask> | null, noted = true } = {},
+  { task = WAITING, noted = true }: { task?: Partial<QueueTask> | null; noted?: boolean } = {},
 ) {
   const made: Partial<QueueTaskDecision>[] = [];
   const queue = {

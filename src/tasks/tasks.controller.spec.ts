@@ -12,12 +12,6 @@ async function setup() {
     detail: jest.fn(async () => ({ task_id: 'task-1' })),
     detailWhenEnded: jest.fn(async (_id: string, _wait: number, _gone: AbortSignal) => ({ task_id: 'task-1' })),
     events: jest.fn(async () => ({ events: [], next_cursor: null })),
-    output: jest.fn(async () =>
-      (async function* () {
-        yield Buffer.from([0x1b, 0x5b, 0x33]);
-        yield Buffer.from('end');
-      })(),
-    ),
     cancel: jest.fn(async () => ({ task_id: 'task-1' })),
     verb: jest.fn((work: () => Promise<void>) => work()),
   };
@@ -55,15 +49,6 @@ describe('TasksController', () => {
     expect([id, wait, gone.aborted]).toEqual(['task-1', 60, false]);
     reply.raw.emit('close');
     expect(gone.aborted).toBe(true);
-  });
-
-  it('streams the output as the bytes that were stored', async () => {
-    const { controller } = await setup();
-    const file = await controller.logs('task-1');
-    const read: Buffer[] = [];
-    for await (const chunk of file.getStream()) read.push(Buffer.from(chunk as Uint8Array));
-    expect(Buffer.concat(read)).toEqual(Buffer.from('\x1b[3end', 'latin1'));
-    expect(file.getHeaders().type).toBe('text/plain; charset=utf-8');
   });
 
   it('passes the caller, the request and the reason on', async () => {

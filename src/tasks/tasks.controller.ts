@@ -1,6 +1,5 @@
-import { Readable } from 'node:stream';
-import { Body, Controller, Get, Header, HttpCode, Param, Post, Query, Req, Res, StreamableFile } from '@nestjs/common';
-import { ApiBearerAuth, ApiBody, ApiProduces, ApiQuery, ApiTags } from '@nestjs/swagger';
+import { Body, Controller, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { ApiBearerAuth, ApiBody, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Caller, type Principal } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
@@ -13,7 +12,7 @@ import { RetriesService } from './retries.service.js';
 import { TasksService } from './tasks.service.js';
 import { readVerbBody } from './verb-body.js';
 
-/** Tasks: what they are, what they did, what they said; and the verbs on one. */
+/** Tasks: what they are and what they did; and the verbs on one. */
 @ApiTags('tasks')
 @ApiBearerAuth()
 @ApiProblems('unauthorized', 'database_unavailable')
@@ -75,16 +74,6 @@ export class TasksController {
     @Query(new QueryPipe(PageQuery, PAGE_PARAMETERS)) query: PageQuery,
   ): Promise<TaskEventPage> {
     return this.tasks.events(id, query);
-  }
-
-  /** What the task's steps wrote, all attempts, as the bytes they wrote. */
-  @Get(':id/logs')
-  @ApiProblems('task_not_found')
-  @Header('X-Content-Type-Options', 'nosniff')
-  @ApiProduces('text/plain')
-  async logs(@Param('id', TaskIdPipe) id: string): Promise<StreamableFile> {
-    const output = await this.tasks.output(id);
-    return new StreamableFile(Readable.from(output, { objectMode: false }), { type: 'text/plain; charset=utf-8' });
   }
 
   /** Cancels the task: at once where it waits; a running one is asked to end and is cancelled when it has. */

@@ -4,7 +4,11 @@ import { queueEntities } from '../queue/entities.js';
 import { SpecReader } from '../workflows/spec-reader.js';
 import { DecisionsController } from './decisions.controller.js';
 import { DecisionsService } from './decisions.service.js';
+import { LogWatch } from './log-watch.js';
+import { LogsController } from './logs.controller.js';
+import { OpenAnswers } from './open-answers.js';
 import { RetriesService } from './retries.service.js';
+import { TaskLogsService } from './task-logs.service.js';
 import { TasksController } from './tasks.controller.js';
 import { TasksService } from './tasks.service.js';
 
@@ -19,11 +23,14 @@ export class TasksModule {
     return {
       module: TasksModule,
       imports: [TypeOrmModule.forFeature(queueEntities), ...imports],
-      controllers: [TasksController, DecisionsController],
+      controllers: [TasksController, DecisionsController, LogsController],
       providers: [
         TasksService,
         DecisionsService,
         RetriesService,
+        TaskLogsService,
+        LogWatch,
+        OpenAnswers,
         { provide: SpecReader, useExisting: specReader as never },
       ],
     };

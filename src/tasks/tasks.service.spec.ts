@@ -1,7 +1,7 @@
 import { Test } from '@nestjs/testing';
 import { getRepositoryToken } from '@nestjs/typeorm';
 import { encodeCursor } from '../common/http/cursor.js';
-import { QueueTaskDecision, QueueTaskEvent, QueueTaskLog, QueueTaskStep } from '../queue/queue-task-records.entity.js';
+import { QueueTaskDecision, QueueTaskEvent, QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { ListStore } from '../queue/store/list-store.js';
 import type { TaskListRequest } from '../queue/store/list.sql.js';
@@ -39,7 +39,6 @@ async function setup({ rows = [aRow()], exists = true }: { rows?: QueueTask[]; e
   const steps = { find: jest.fn(async (): Promise<Partial<QueueTaskStep>[]> => []) };
   const decisions = { find: jest.fn(async (): Promise<Partial<QueueTaskDecision>[]> => []) };
   const ledger = { find: jest.fn(async (): Promise<Partial<QueueTaskEvent>[]> => []) };
-  const logs = { find: jest.fn(async (): Promise<Partial<QueueTaskLog>[]> => []) };
   const queue = { cancel: jest.fn(async () => 'cancelled'), retry: jest.fn(async () => undefined), draining: false };
   const module = await Test.createTestingModule({
     providers: [
@@ -48,12 +47,11 @@ async function setup({ rows = [aRow()], exists = true }: { rows?: QueueTask[]; e
       { provide: getRepositoryToken(QueueTaskStep), useValue: steps },
       { provide: getRepositoryToken(QueueTaskDecision), useValue: decisions },
       { provide: getRepositoryToken(QueueTaskEvent), useValue: ledger },
-      { provide: getRepositoryToken(QueueTaskLog), useValue: logs },
       { provide: QueueService, useValue: queue },
       { provide: ListStore, useValue: lists },
     ],
   }).compile();
-  return { service: module.get(TasksService), lists, tasks, steps, ledger, logs, queue };
+  return { service: module.get(TasksService), lists, tasks, steps, ledger, queue };
 }
 
 const pageQuery = (changes: Partial<PageQuery> = {}) => Object.assign(new PageQuery(), changes);
@@ -184,7 +182,7 @@ describe('TasksService', () => {
     });
   });
 
-  describe('events and logs', () => {
+  describe('events', () => {
     it('pages through the ledger', async () => {
       const { service, ledger } = await setup();
       ledger.find.mockResolvedValue([{ id: '4' }, { id: '5' }]);
@@ -192,19 +190,8 @@ describe('TasksService', () => {
       expect(page).toMatchObject({ events: [{ id: '4' }], next_cursor: encodeCursor('4') });
     });
 
-    it('reads the output to its end, whatever its number of chunks', async () => {
-      const { service, logs } = await setup();
-      const full = Array.from({ length: 64 }, (_, n) => ({ id: String(n + 1), chunk: Buffer.from(`${n} `) }));
-      logs.find.mockResolvedValueOnce(full).mockResolvedValueOnce([{ id: '65', chunk: Buffer.from('end') }]);
-      const read: Buffer[] = [];
-      for await (const chunk of await service.output(TASK_ID)) read.push(chunk);
-      expect(Buffer.concat(read).toString()).toMatch(/^0 1 .* 63 end$/);
-      expect(logs.find).toHaveBeenCalledTimes(2);
-    });
-
-    it('have none for a task that does not exist', async () => {
+    it('has none for a task that does not exist', async () => {
       const { service } = await setup({ exists: false });
-      await expect(service.output(TASK_ID)).rejects.toMatchObject({ code: 'task_not_found' });
       await expect(service.events(TASK_ID, pageQuery())).rejects.toMatchObject({ code: 'task_not_found' });
     });
   });

@@ -4,7 +4,7 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { In, MoreThan, Repository, type FindOptionsSelect } from 'typeorm';
 import { decodeCursor, encodeCursor } from '../common/http/cursor.js';
 import { Problem } from '../common/problem/problem.js';
-import { QueueTaskDecision, QueueTaskEvent, QueueTaskLog, QueueTaskStep } from '../queue/queue-task-records.entity.js';
+import { QueueTaskDecision, QueueTaskEvent, QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { QueueService, TaskNotFoundError, TaskStateError } from '../queue/queue.service.js';
 import { ListStore } from '../queue/store/list-store.js';
@@ -13,7 +13,6 @@ import type { ListQuery, PageQuery } from './list-query.js';
 import { toEventView, toStepView, toTaskView } from './task.dto.js';
 import type { TaskDetail, TaskEventPage, TaskPage } from './task.dto.js';
 
-const LOG_PAGE = 64;
 /** How often a waiting caller's task is looked at. */
 const LOOK_MS = 200;
 
@@ -49,7 +48,6 @@ export class TasksService {
     @InjectRepository(QueueTaskStep) private readonly steps: Repository<QueueTaskStep>,
     @InjectRepository(QueueTaskDecision) private readonly decisions: Repository<QueueTaskDecision>,
     @InjectRepository(QueueTaskEvent) private readonly ledger: Repository<QueueTaskEvent>,
-    @InjectRepository(QueueTaskLog) private readonly logs: Repository<QueueTaskLog>,
     private readonly queue: QueueService,
     private readonly lists: ListStore,
   ) {}
@@ -108,12 +106,6 @@ export class TasksService {
     return { events: rows.map(toEventView), next_cursor: next };
   }
 
-  /** The output of all attempts in the order it was stored, as the bytes the steps wrote. */
-  async output(taskId: string): Promise<AsyncIterable<Buffer>> {
-    await this.mustExist(taskId);
-    return this.chunks(taskId);
-  }
-
   async cancel(taskId: string, actor: string, requestId: string, reason?: string): Promise<TaskDetail> {
     const told = reason === undefined ? `cancelled by ${actor}` : `cancelled by ${actor}: ${reason}`;
     await this.verb(() => this.queue.cancel(taskId, { actor, requestId }, told));
@@ -126,19 +118,6 @@ export class TasksService {
     const byId = new Map(found.map((task) => [task.id, task]));
     // A task that the pruner has just removed is in the list no more.
     return ids.flatMap((id) => byId.get(id) ?? []);
-  }
-
-  private async *chunks(taskId: string): AsyncIterable<Buffer> {
-    for (let last = '0'; ;) {
-      const rows = await this.logs.find({
-        where: { taskId, id: MoreThan(last) },
-        order: { id: 'ASC' },
-        take: LOG_PAGE,
-      });
-      for (const row of rows) yield row.chunk;
-      if (rows.length < LOG_PAGE) return;
-      last = rows.at(-1)!.id;
-    }
   }
 
   private async mustExist(taskId: string): Promise<void> {

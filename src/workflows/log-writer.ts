@@ -1,7 +1,9 @@
 import { Logger } from '@nestjs/common';
 import { LeaseLostError, type LogChunk, type RunJournal } from '../queue/task-handler.js';
+import { characterBorder, LogChunks } from './log-chunks.js';
 
-const FLUSH_MS = 200;
+/** Less than the 300 ms after which readers are promised to see it, by what they take to find it. */
+const FLUSH_MS = 100;
 const FLUSH_BYTES = 64 * 1024;
 const HIGH_WATER_BYTES = 512 * 1024;
 
@@ -11,6 +13,7 @@ const HIGH_WATER_BYTES = 512 * 1024;
  * where. Output never fails a run: what cannot be stored is missed in the service's log.
  */
 export class LogWriter {
+  private readonly chunks = new LogChunks();
   private pending: LogChunk[] = [];
   private pendingBytes = 0;
   private flyingBytes = 0;
@@ -20,6 +23,8 @@ export class LogWriter {
   private full: boolean;
   private marked = false;
   private broken = false;
+  /** How many wait for all to be stored; steps that run side by side close each for itself. */
+  private closing = 0;
 
   constructor(
     private readonly journal: RunJournal,
@@ -34,8 +39,9 @@ export class LogWriter {
     if (chunk.length === 0) return;
     if (this.full) return this.mark(step);
     const room = this.limitBytes - this.storedBytes;
-    this.add({ step, stream, chunk: chunk.length > room ? chunk.subarray(0, room) : chunk });
-    if (chunk.length > room) {
+    const fits = chunk.length <= room;
+    this.add({ step, stream, chunk: fits ? chunk : chunk.subarray(0, characterBorder(chunk, room)) });
+    if (!fits) {
       this.full = true;
       this.mark(step);
     }
@@ -55,7 +61,9 @@ export class LogWriter {
 
   /** Everything written so far is stored when it resolves. */
   async close(): Promise<void> {
-    while (this.pending.length > 0 || this.flushing) await this.flush();
+    this.closing++;
+    while (this.pending.length > 0 || this.flushing || this.chunks.unfinished) await this.flush();
+    this.closing--;
     clearTimeout(this.timer);
   }
 
@@ -76,7 +84,8 @@ export class LogWriter {
   }
 
   private async flushOnce(): Promise<void> {
-    const chunks = join(this.pending);
+    const chunks = this.chunks.join(this.pending);
+    if (this.closing > 0) chunks.push(...this.chunks.rest());
     this.pending = [];
     this.flyingBytes = this.pendingBytes;
     this.pendingBytes = 0;
@@ -94,15 +103,4 @@ export class LogWriter {
       this.flyingBytes = 0;
     }
   }
-}
-
-/** Neighbours of one step and stream become one chunk. */
-function join(chunks: readonly LogChunk[]): LogChunk[] {
-  const groups: { step: string; stream: LogChunk['stream']; parts: Buffer[] }[] = [];
-  for (const { step, stream, chunk } of chunks) {
-    const last = groups.at(-1);
-    if (last?.step === step && last.stream === stream) last.parts.push(chunk);
-    else groups.push({ step, stream, parts: [chunk] });
-  }
-  return groups.map(({ step, stream, parts }) => ({ step, stream, chunk: Buffer.concat(parts) }));
 }

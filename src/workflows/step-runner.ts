@@ -10,7 +10,7 @@ export interface StepContext {
   readonly attempt: number;
   /** The step's working directory, shared by the steps of one task. Absolute. */
   readonly workspace: string;
-  /** A directory of the run beside the workspace, for scripts and output files of the runner. Absolute. */
+  /** A directory of the run beside the workspace: for scripts and other files of the runner, and a step's TMPDIR. Absolute. */
   readonly runDir: string;
   /** Aborted when the run must stop (an `AbortReason` as its reason). */
   readonly signal: AbortSignal;

@@ -270,7 +270,7 @@ describe('WorkflowExecutor', () => {
       const { executor, names } = await setup();
       const missing = spec(step('a', { env: { X: '${parameters.none}' } }));
       expect(await executor.handle(aRun({ workflowSpec: missing }).run)).toMatchObject({
-        errorMessage: expect.stringContaining("step 'a' a reference has no value: ${parameters.none}"),
+        errorMessage: expect.stringContaining("step 'a' cannot run: a reference has no value: ${parameters.none}"),
       });
       const unfit = { ...spec(step('a', { config: { size: '${parameters.size}' } })), parameters: { size: '' } };
       expect(await executor.handle(aRun({ workflowSpec: unfit }).run)).toMatchObject({
@@ -487,7 +487,7 @@ describe('WorkflowExecutor', () => {
       expect(await readdir(join(root, TASK_ID))).toEqual(['attempt', 'workspace']);
       expect(await readFile(join(root, TASK_ID, 'attempt'), 'utf8')).toBe('1');
       await executor.handle(aRun({ attempt: 2, workflowSpec }).run);
-      expect(await readdir(root)).toEqual([]);
+      expect(await readdir(root)).not.toContain(TASK_ID);
     });
   });
 

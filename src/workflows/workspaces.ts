@@ -1,26 +1,51 @@
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger, type BeforeApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { removeTree } from './remove-tree.js';
 
 export const WORKSPACES_DIR = Symbol('WORKSPACES_DIR');
 
 const TASK_FOLDER = /^task-[0-9a-f-]{36}$/;
+/** Begins the names of folders that are being removed. */
+const GONE = 'gone-';
+/** With so many folders on their way out, whoever removes one more waits. */
+const MOST_LEAVING = 50;
 
 export interface Workspace {
   /** The steps' working directory, kept from one run of the task to the next. */
   readonly workspace: string;
-  /** Scripts and output files of this run, beside it. */
+  /** Scripts and output files of this run, beside it; also the steps' TMPDIR. */
   readonly runDir: string;
 }
 
 /**
  * A folder for each task, kept until the task is done for: a run that follows goes on in it. Its name is the task's id,
  * never the user's words. Instances may share the root; where they do not, each knows by `lastAttempt` whether what it
- * has is what the last run left.
+ * has is what the last run left. What is small is done at once and not by Node's thread pool; see `removeTree`.
  */
 @Injectable()
-export class Workspaces {
+export class Workspaces implements OnModuleInit, BeforeApplicationShutdown {
+  private readonly logger = new Logger('Workflows');
+  private readonly leaving = new Set<Promise<void>>();
+
   constructor(@Inject(WORKSPACES_DIR) private readonly root: string) {}
+
+  /** What an instance that was killed, this one or another, had not removed to the end. */
+  onModuleInit(): void {
+    let names: string[] = [];
+    try {
+      names = readdirSync(this.root);
+    } catch {
+      // No run has made it yet.
+    }
+    for (const name of names) if (name.startsWith(GONE)) this.discard(join(this.root, name));
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    await Promise.all(this.leaving);
+  }
 
   /** The attempt that has used the task's folder here last; 0 where there is none. */
   async lastAttempt(taskId: string): Promise<number> {
@@ -31,32 +56,54 @@ export class Workspaces {
   /** The folders for one run; `fresh`: nothing of the runs before is left in them. */
   async open(taskId: string, attempt: number, fresh: boolean): Promise<Workspace> {
     const home = this.home(taskId);
-    if (fresh) await rm(home, { recursive: true, force: true, maxRetries: 3 });
+    if (fresh) await this.leave(home);
     const opened = { workspace: join(home, 'workspace'), runDir: join(home, `run-${attempt}`) };
-    await mkdir(opened.workspace, { recursive: true, mode: 0o700 });
-    await mkdir(opened.runDir, { recursive: true, mode: 0o700 });
-    await writeFile(join(home, 'attempt'), String(attempt), { mode: 0o600 });
+    mkdirSync(opened.workspace, { recursive: true, mode: 0o700 });
+    mkdirSync(opened.runDir, { recursive: true, mode: 0o700 });
+    writeFileSync(join(home, 'attempt'), String(attempt), { mode: 0o600 });
     return opened;
   }
 
   /** Puts files into the steps' working directory; the names are the service's own. */
   async provide({ workspace }: Workspace, files: Readonly<Record<string, string>>): Promise<void> {
-    await Promise.all(Object.entries(files).map(([name, text]) => writeFile(join(workspace, name), text)));
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(workspace, name), text);
   }
 
   /** What belongs to the run alone goes with it. */
   async close({ runDir }: Workspace): Promise<void> {
-    await rm(runDir, { recursive: true, force: true, maxRetries: 3 });
+    await this.leave(runDir);
   }
 
   async remove(taskId: string): Promise<void> {
-    await rm(this.home(taskId), { recursive: true, force: true, maxRetries: 3 });
+    await this.leave(this.home(taskId));
   }
 
   /** The tasks that have a folder here. */
   async taskIds(): Promise<string[]> {
     const names = await readdir(this.root).catch(() => []);
     return names.filter((name) => TASK_FOLDER.test(name));
+  }
+
+  /** The folder is gone when it resolves; what was in it takes its time, and nobody waits for it. */
+  private async leave(path: string): Promise<void> {
+    const gone = join(this.root, GONE + randomUUID());
+    try {
+      renameSync(path, gone);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      throw error;
+    }
+    this.discard(gone);
+    if (this.leaving.size > MOST_LEAVING) await Promise.race(this.leaving);
+  }
+
+  private discard(path: string): void {
+    const leaving = removeTree(path)
+      .catch((error: unknown) =>
+        this.logger.warn({ msg: 'A workspace could not be removed', path, error: String(error) }),
+      )
+      .finally(() => this.leaving.delete(leaving));
+    this.leaving.add(leaving);
   }
 
   private home(taskId: string): string {

@@ -86,14 +86,33 @@ const documents: Case[] = [
     'a misspelt key of a step',
     submit(edited('config:', 'confg:')),
     invalid([
-      { path: 'workflow.steps[0].config', message: expect.stringContaining('is required') },
+      { path: 'workflow.steps[0].config.command', message: expect.stringContaining('is required') },
       { path: 'workflow.steps[0].confg', line: 11, column: 7, hint: "Did you mean 'config'?" },
     ]),
   ],
   [
-    'a key that comes with a later version',
-    submit(edited('type: bash', 'type: bash\n      when: always')),
-    invalid({ path: 'workflow.steps[0].when', line: 11, message: expect.stringContaining('not supported yet') }),
+    'a condition that is none',
+    submit(edited('type: bash', 'type: bash\n      if: $A = 1')),
+    invalid({ path: 'workflow.steps[0].if', line: 11, column: 14, hint: "Did you mean '=='?" }),
+  ],
+  [
+    'a reference that leads nowhere',
+    submit(edited('type: bash', 'type: bash\n      env: {X: "${build.version}"}')),
+    invalid({ path: 'workflow.steps[0].env.X', line: 11, column: 17, message: expect.stringContaining("'build'") }),
+  ],
+  [
+    'steps that wait for each other',
+    submit(
+      withSteps(
+        '    - {name: a, type: bash, dependsOn: [b], config: {command: x}}\n    - {name: b, type: bash, dependsOn: a, config: {command: x}}\n',
+      ),
+    ),
+    invalid({ path: 'workflow.steps[0].dependsOn[0]', line: 9, message: expect.stringContaining('a → b → a') }),
+  ],
+  [
+    'another tool´s word for a key',
+    submit(edited('type: bash', 'type: bash\n      depends_on: [a]')),
+    invalid({ path: 'workflow.steps[0].depends_on', line: 11, hint: "Did you mean 'dependsOn'?" }),
   ],
   [
     'a step without a command',

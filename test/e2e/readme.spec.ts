@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -58,9 +58,12 @@ describe('what the pages tell a newcomer to type', () => {
     expect(said).not.toContain('urn:turnpike:error');
   });
 
-  it('docs/golden-paths.md: both ways to run one', async () => {
+  it('docs/golden-paths.md: both ways to run one, and how to change the catalogue', async () => {
+    await copyFile('goldenpaths.yaml', join(folder, 'goldenpaths.yaml'));
     const said = await type((await blocks('docs/golden-paths.md', 'sh')).join('\n'));
     expect(said.match(/enqueued successfully/g)).toHaveLength(2);
+    expect(said.match(/"valid":true/g)).toHaveLength(2);
+    expect(said).toMatch(/\{"golden_paths":\["deploy-app",[^}]*\}$/);
   });
 
   it('README.md: the queries', async () => {

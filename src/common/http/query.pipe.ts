@@ -5,8 +5,9 @@ import { didYouMean } from '../did-you-mean.js';
 import { Problem, type ProblemItem } from '../problem/problem.js';
 
 /**
- * Turns query parameters into a checked instance of the class: each property with a class-validator rule is a parameter,
- * `known` lists them. Whatever is wrong is answered at once, as one 422; an unknown parameter too, with a hint.
+ * Turns query parameters into a checked instance of the class: each property with a class-validator rule is a parameter
+ * that may be left out, `known` lists them. Whatever is wrong is answered at once, as one 422; an unknown parameter too,
+ * with a hint.
  */
 export class QueryPipe<T extends object> implements PipeTransform<unknown, T> {
   constructor(
@@ -33,6 +34,8 @@ export function checkQuery<T extends object>(
     else if (typeof value !== 'string') errors.push({ path: name, message: `'${name}' is given more than once` });
     else given[name] = value;
   }
+  // Most requests give none.
+  if (Object.keys(given).length === 0) return { value: new type(), errors };
   const value = plainToInstance(type, given, { exposeDefaultValues: true });
   for (const error of validateSync(value)) errors.push(wrongValue(error, given));
   return { value, errors };

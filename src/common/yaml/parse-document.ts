@@ -3,7 +3,9 @@ import { Flaws, malformed, TextRefused, toItem } from './document-errors.js';
 import { decodeText } from './decode-text.js';
 import { JsonParser } from './json-parser.js';
 import { LineIndex } from './line-index.js';
-import { ParsedDocument, type Places } from './parsed-document.js';
+import { ParsedDocument, type PlacedValue } from './parsed-document.js';
+import { quickJson } from './quick-json.js';
+import { quickYaml } from './quick-yaml.js';
 import { YamlPlaces } from './yaml-places.js';
 import { readYaml } from './yaml-reader.js';
 import { YamlToValue } from './yaml-to-value.js';
@@ -16,25 +18,27 @@ export type DocumentKind = 'yaml' | 'json';
  */
 export function parseDocument(body: Buffer | string, kind: DocumentKind): ParsedDocument {
   const text = decodeText(body);
+  const quick = kind === 'json' ? quickJson(text) : quickYaml(text);
+  if (quick !== undefined) return new ParsedDocument(text, quick, () => parseWithPlaces(text, kind));
+  const placed = parseWithPlaces(text, kind);
+  return new ParsedDocument(text, placed.value, () => placed);
+}
+
+/** The same as `parseDocument` in all cases, but for the time it takes. */
+export function parseWithPlaces(text: string, kind: DocumentKind): PlacedValue {
   try {
-    const { value, places } = kind === 'json' ? fromJson(text) : fromYaml(text);
-    return new ParsedDocument(text, value, places);
+    return kind === 'json' ? fromJson(text) : fromYaml(text);
   } catch (error) {
     throw problemOf(error, text, kind === 'json' ? 'malformed_json' : 'malformed_yaml');
   }
 }
 
-interface Parsed {
-  readonly value: unknown;
-  readonly places: Places;
-}
-
-function fromJson(text: string): Parsed {
+function fromJson(text: string): PlacedValue {
   const parser = new JsonParser(text);
   return { value: parser.parse(), places: parser };
 }
 
-function fromYaml(text: string): Parsed {
+function fromYaml(text: string): PlacedValue {
   refuseControlCharacters(text);
   const document = readYaml(text);
   const places = new YamlPlaces();

@@ -11,11 +11,16 @@ export interface Place {
   readonly source?: string;
 }
 
-/** Finds places lazily: most documents are good, and nobody asks. */
 export interface Places {
   readonly root: Place;
-  /** `container` is one of the objects or arrays of the parsed value itself. */
+  /** `container` is one of the objects or arrays of the value that was parsed with the places. */
   find(container: object, key: string | number): Place | undefined;
+}
+
+/** What a parser that knows places makes of a text. */
+export interface PlacedValue {
+  readonly value: unknown;
+  readonly places: Places;
 }
 
 /** A document as plain data, and the way back from the data to the text. */
@@ -23,12 +28,14 @@ export class ParsedDocument {
   private lines?: LineIndex;
   /** Of the file, where the document is not the first in it. */
   linesBefore = 0;
+  private placed?: PlacedValue;
 
   constructor(
     private readonly text: string,
     /** Plain objects, arrays, strings, finite numbers, booleans and null; one object may stand at several places. */
     readonly value: unknown,
-    private readonly places: Places,
+    /** Called on the first question for a place: most documents are good, and nobody asks. Its value equals `value`. */
+    private readonly place: () => PlacedValue,
   ) {}
 
   /**
@@ -61,10 +68,11 @@ export class ParsedDocument {
   }
 
   private walk(path: DocumentPath): { place: Place; value: unknown; whole: boolean } {
-    let value = this.value;
-    let place = this.places.root;
+    const { places } = (this.placed ??= this.place());
+    let { value } = this.placed;
+    let place = places.root;
     for (const segment of path) {
-      const next = typeof value === 'object' && value !== null ? this.places.find(value, segment) : undefined;
+      const next = typeof value === 'object' && value !== null ? places.find(value, segment) : undefined;
       if (next === undefined) return { place, value, whole: false };
       place = next;
       value = (value as Record<string | number, unknown>)[segment];

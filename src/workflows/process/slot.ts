@@ -1,90 +1,123 @@
 import { execFile } from 'node:child_process';
-import { closeSync, constants, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { closeSync, constants, existsSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 
 const { O_RDONLY, O_RDWR, O_WRONLY, O_NONBLOCK } = constants;
-const OUTGOING = ['stdout', 'stderr', 'reports'] as const;
+const PIPES = ['requests', 'orders', 'answers', 'reports', 'stdout', 'stderr'] as const;
 const run = promisify(execFile);
 
-/** A directory with the named pipes of one watcher, used for one run after another. */
-export interface Slot {
-  readonly path: string;
-  readonly name: string;
-  /** When it was last known to be there, in milliseconds of `performance.now()`. */
-  readonly usedAt: number;
-}
-
 /**
+ * A directory with the named pipes of one watcher, and the service's ends of them: all non-blocking and close-on-exec.
+ * Used for one run after another, as long as each leaves it as it was.
+ *
  * Real pipes, because what Node connects a child with is a socket, and on Linux a socket cannot be opened by name:
  * `echo problem > /dev/stderr` would fail in every step.
  */
-export async function createSlot(path: string): Promise<Slot> {
-  await mkdir(path, { mode: 0o700, recursive: true });
-  await run('mkfifo', ['-m', '600', join(path, 'orders'), ...OUTGOING.map((name) => join(path, name))]);
-  return { path, name: basename(path), usedAt: performance.now() };
-}
+export class Slot {
+  readonly name: string;
+  /** What the watcher says; it ends when the watcher does. */
+  readonly reports: Socket;
+  private readonly request: string;
+  /** Both ways, so that they open without a reader; nothing is read from them here. */
+  private incoming: { requests: number; orders: number } | undefined;
+  /** Keeps the reports from ending before the watcher has opened them. */
+  private keeper: number | undefined;
 
-/** Removes a slot that somebody may still hold open. */
-export async function discardSlot(slot: Slot): Promise<void> {
-  await rm(slot.path, { recursive: true, force: true });
-}
-
-/** The service's ends of a slot's pipes for one run. All are non-blocking and close-on-exec. */
-export class SlotEnds {
-  readonly stdout: number;
-  readonly stderr: number;
-  readonly reports: number;
-  /** Both ways, so that it opens without a reader; nothing is read from it here. */
-  private orders: number | undefined;
-  /** Keep the outgoing pipes from ending before the watcher has opened them. */
-  private keepers: number[] = [];
-
-  constructor(private readonly slot: Slot) {
-    const opened: number[] = [];
-    const open = (name: string, flags: number) => {
-      const fd = openSync(join(slot.path, name), flags | O_NONBLOCK);
-      opened.push(fd);
-      return fd;
-    };
-    try {
-      this.orders = open('orders', O_RDWR);
+  private constructor(private readonly path: string) {
+    this.name = basename(path);
+    this.request = join(path, 'request');
+    const opened = openAll(path, [
+      ['requests', O_RDWR],
+      ['orders', O_RDWR],
       // In this order: without a reader, the other end does not open.
-      [this.stdout, this.stderr, this.reports] = OUTGOING.map((name) => open(name, O_RDONLY)) as [
-        number,
-        number,
-        number,
-      ];
-      this.keepers = OUTGOING.map((name) => open(name, O_WRONLY));
-    } catch (error) {
-      opened.forEach((fd) => closeSync(fd));
-      throw error;
-    }
+      ['reports', O_RDONLY],
+      ['reports', O_WRONLY],
+    ]);
+    const [requests, orders, reports, keeper] = opened as [number, number, number, number];
+    this.incoming = { requests, orders };
+    this.keeper = keeper;
+    this.reports = new Socket({ fd: reports, readable: true, writable: false });
+    this.reports.on('error', () => {});
+    this.reports.setEncoding('utf8');
+    // A watcher that waits must not keep the service running, but that it ended must be noticed.
+    this.reports.unref().resume();
   }
 
-  /** It may hold secrets, so it stays on disk only until `watcherReady`. */
-  writeRequest(entries: readonly string[]): void {
-    writeFileSync(join(this.slot.path, 'request'), entries.map((entry) => `${entry}\0`).join(''), { mode: 0o600 });
+  static async create(path: string): Promise<Slot> {
+    await mkdir(path, { mode: 0o700, recursive: true });
+    await run('mkfifo', ['-m', '600', ...PIPES.map((name) => join(path, name))]);
+    return new Slot(path);
+  }
+
+  /** Whether its watcher lives, as far as is known, and nobody has cleaned the directory away. */
+  get usable(): boolean {
+    const alive = this.incoming !== undefined && !this.reports.destroyed && !this.reports.readableEnded;
+    return alive && existsSync(join(this.path, 'orders'));
+  }
+
+  /** The ends from which the output of one run is read: they do not end before `started` is reported. */
+  openOutput(): [stdout: number, stderr: number] {
+    return openAll(this.path, [
+      ['stdout', O_RDONLY],
+      ['stderr', O_RDONLY],
+    ]) as [number, number];
+  }
+
+  /** Puts a script beside the pipes, for one run; its path. */
+  writeScript(text: string): string {
+    const path = join(this.path, `${randomUUID()}.sh`);
+    writeFileSync(path, text, { mode: 0o600, flag: 'wx' });
+    return path;
+  }
+
+  /** Asks for a run. What the entries hold may be secret, so they are kept only until `heard`. */
+  ask(marker: string, seconds: string, entries: readonly string[]): void {
+    writeFileSync(this.request, entries.map((entry) => `${entry}\0`).join(''), { mode: 0o600 });
+    if (this.incoming) writeSync(this.incoming.requests, `${marker} ${seconds}\n`);
+  }
+
+  /** The watcher has read the request, or never will. */
+  heard(): void {
+    rmSync(this.request, { force: true });
+    if (this.keeper !== undefined) closeSync(this.keeper);
+    this.keeper = undefined;
   }
 
   order(line: string): void {
     try {
-      if (this.orders !== undefined) writeSync(this.orders, `${line}\n`);
+      if (this.incoming) writeSync(this.incoming.orders, `${line}\n`);
     } catch {
       // The pipe is full: nobody has read it for thousands of orders. The silence has the effect of a kill.
     }
   }
 
-  /** The watcher has the pipes open and the request read, or never will: from now on the pipes end when it ends. */
-  watcherReady(): void {
-    this.keepers.splice(0).forEach((fd) => closeSync(fd));
-    rmSync(join(this.slot.path, 'request'), { force: true });
+  /** For the watcher this is the end of the service. */
+  close(): void {
+    if (!this.incoming) return;
+    for (const fd of Object.values(this.incoming)) closeSync(fd);
+    this.incoming = undefined;
+    this.heard();
   }
 
-  /** For the watcher this is the end of the service. */
-  closeOrders(): void {
-    if (this.orders !== undefined) closeSync(this.orders);
-    this.orders = undefined;
+  /** Removes the directory, which somebody may still hold open. */
+  async discard(): Promise<void> {
+    this.close();
+    this.reports.destroy();
+    await rm(this.path, { recursive: true, force: true });
+  }
+}
+
+function openAll(path: string, wanted: readonly (readonly [name: (typeof PIPES)[number], flags: number])[]): number[] {
+  const opened: number[] = [];
+  try {
+    for (const [name, flags] of wanted) opened.push(openSync(join(path, name), flags | O_NONBLOCK));
+    return opened;
+  } catch (error) {
+    opened.forEach((fd) => closeSync(fd));
+    throw error;
   }
 }

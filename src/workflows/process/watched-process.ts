@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { Socket } from 'node:net';
+import { closeSync, rmSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AbortReason, RunLease } from '../../queue/task-handler.js';
 import { OutputPump } from './output-pump.js';
-import { type Slot, SlotEnds } from './slot.js';
+import type { Slot } from './slot.js';
 import { type WatcherHost, watcherHost } from './watcher-host.js';
 
 /** The variable that marks a script's processes, so that those which leave its process group are found. */
 export const RUN_MARKER = 'TURNPIKE_RUN';
 
 export interface WatchedScript {
-  /** Absolute path of a file that bash reads. */
-  readonly script: string;
+  /** Absolute path of a file that bash reads, or what is to be in such a file while the script runs. */
+  readonly script: string | { readonly text: string };
   readonly cwd: string;
   /** The whole environment of the script; nothing is added but its marker and what bash itself sets. */
   readonly env: Readonly<Record<string, string>>;
@@ -81,14 +81,18 @@ function startFailure(error: unknown): never {
 
 /** One script under one watcher, from its start to its end. */
 class WatchedProcess {
-  /** True when every pipe of the slot has come to its end, so that the slot is free for the next script. */
+  /** True when the watcher waits for the next script, and nobody holds a pipe of this one's. */
   leftNothing = false;
-  private readonly ends: SlotEnds;
-  private readonly reports: Socket;
-  private readonly pumps: readonly OutputPump[];
-  private readonly watcherEnded: Promise<void>;
+  private readonly output: readonly [stdout: number, stderr: number];
+  private pumps: readonly OutputPump[] = [];
+  private readonly over: Promise<void>;
+  private end = () => {};
   private report = '';
+  /** A file that is only there for this run. */
+  private written: string | undefined;
   private startError: Error | undefined;
+  /** Set by an order that came before the start. */
+  private early = false;
   /** The first reason for an order to end the script. */
   private ordered: 'timeout' | 'aborted' | undefined;
   /** When the grace is over. */
@@ -100,42 +104,43 @@ class WatchedProcess {
     private readonly host: WatcherHost,
     private readonly slot: Slot,
   ) {
-    this.ends = openEnds(slot);
-    this.reports = new Socket({ fd: this.ends.reports, readable: true, writable: false });
-    this.reports.on('error', () => {});
-    this.reports.setEncoding('utf8').on('data', (text: string) => this.onReport(text));
-    this.watcherEnded = new Promise((resolve) => this.reports.once('close', () => resolve()));
-    this.pumps = [
-      new OutputPump(this.ends.stdout, (chunk) => script.onOutput('stdout', chunk)),
-      new OutputPump(this.ends.stderr, (chunk) => script.onOutput('stderr', chunk)),
-    ];
+    this.output = openOutput(slot);
+    this.over = new Promise((resolve) => (this.end = resolve));
   }
 
   async run(): Promise<WatchedEnd> {
     const { signal, lease, timeoutMs } = this.script;
+    const { reports } = this.slot;
     const onAbort = () => this.onAbort();
+    const onReport = (text: string) => this.onReport(text);
     signal.addEventListener('abort', onAbort, { once: true });
     const stopRenewing = lease.onRenewed(() => this.sendTimeLeft('renew'));
+    reports.ref().on('data', onReport).once('close', this.end);
+    if (!this.slot.usable) this.end();
     this.start();
     const hostHere = this.host.onExit(() => this.failStart('the process that starts scripts has ended'));
     try {
       if (timeoutMs !== undefined) this.endAt(performance.now() + timeoutMs);
-      for (const pump of this.pumps) pump.done.catch(() => this.kill());
-      await this.watcherEnded;
-      this.ends.closeOrders();
-      if (!this.group && !this.startError) this.failStart('its watcher ended before it');
-      const orderly = this.reports.readableEnded && /^ended /m.test(this.report);
-      if (!orderly) await this.endGroup();
+      await this.over;
+      const [, forced] = this.ended ?? [];
+      if (this.ended === undefined) {
+        this.slot.close();
+        this.failStart('its watcher ended before it');
+        await this.endGroup();
+      }
       for (const pump of this.pumps) pump.scriptEnded();
       const drained = await Promise.all(this.pumps.map((pump) => pump.done));
-      this.leftNothing = orderly && drained.every(Boolean);
+      this.leftNothing = forced === '' && !this.startError && drained.every(Boolean);
       return this.result();
     } finally {
       hostHere();
       stopRenewing();
       signal.removeEventListener('abort', onAbort);
+      reports.unref().off('data', onReport).off('close', this.end);
       Object.values(this.timers).forEach(clearTimeout);
-      this.ends.closeOrders();
+      if (this.pumps.length === 0) this.output.forEach((fd) => closeSync(fd));
+      if (this.written !== undefined) rmSync(this.written, { force: true, recursive: true });
+      if (!this.leftNothing) this.slot.close();
     }
   }
 
@@ -144,18 +149,17 @@ class WatchedProcess {
     const variables = Object.entries(env)
       .filter(([name]) => name !== RUN_MARKER)
       .map(([name, value]) => `${NOT_FOR_BASH.test(name) ? 'A' : 'E'}${name}=${value}`);
-    const entries = [randomUUID(), seconds(lease.deadline() - performance.now()), cwd, script, ...variables];
-    if (entries.some((entry) => entry.includes('\0'))) {
+    if ([cwd, ...variables].some((entry) => entry.includes('\0'))) {
       this.failStart('its environment or its working directory holds a NUL character');
       return;
     }
     try {
-      this.ends.writeRequest(entries);
+      const path = typeof script === 'string' ? script : (this.written = this.slot.writeScript(script.text));
+      this.slot.ask(randomUUID(), seconds(lease.deadline() - performance.now()), [cwd, path, ...variables]);
     } catch (error) {
       this.failStart((error as Error).message);
       return;
     }
-    this.host.watch(this.slot);
     this.timers.start = setTimeout(() => {
       this.failStart(`it had not started after ${START_LIMIT_MS / 1000} s`);
       // The next script gets another host.
@@ -167,20 +171,33 @@ class WatchedProcess {
   private failStart(why: string): void {
     if (this.group || this.startError) return;
     this.startError = new Error(`it could not be started: ${why}`);
-    this.ends.watcherReady();
-    this.reports.destroy();
+    this.end();
   }
 
   private onReport(text: string): void {
     this.report += text;
-    if (this.timers.start === undefined || !this.report.includes('\n')) return;
-    clearTimeout(this.timers.start);
-    this.timers.start = undefined;
-    if (this.report.startsWith('failed cwd')) {
-      this.failStart(`its working directory ${this.script.cwd} cannot be entered`);
-    } else {
-      this.ends.watcherReady();
+    if (this.timers.start !== undefined && this.report.includes('\n')) {
+      clearTimeout(this.timers.start);
+      this.timers.start = undefined;
+      this.slot.heard();
+      if (this.group !== undefined) this.onStarted();
+      else this.failStart(`its working directory ${this.script.cwd} cannot be entered`);
     }
+    if (this.ended) this.end();
+  }
+
+  /** From here on the script, or what it left, has the other ends of the pipes. */
+  private onStarted(): void {
+    const { script } = this;
+    this.pumps = [
+      new OutputPump(this.output[0], (chunk) => script.onOutput('stdout', chunk)),
+      new OutputPump(this.output[1], (chunk) => script.onOutput('stderr', chunk)),
+    ];
+    for (const pump of this.pumps) pump.done.catch(() => this.kill());
+    // What was ordered meanwhile.
+    if (this.killAt <= performance.now()) this.slot.order('kill');
+    else if (this.ordered !== undefined) this.sendTimeLeft('term');
+    else if (this.early) this.sendTimeLeft('renew');
   }
 
   private get group(): number | undefined {
@@ -191,6 +208,12 @@ class WatchedProcess {
   private get started(): [number, number] | undefined {
     const [, group, watcher] = /^started (\d+) (\d+)$/m.exec(this.report) ?? [];
     return group === undefined ? undefined : [Number(group), Number(watcher)];
+  }
+
+  /** Wait status of the script, and what ended it: nothing, 'term' or 'kill'. */
+  private get ended(): [string, string] | undefined {
+    const [, status, forced] = /^ended (\d+) (term|kill|)$/m.exec(this.report) ?? [];
+    return status === undefined || forced === undefined ? undefined : [status, forced];
   }
 
   private onAbort(): void {
@@ -219,14 +242,20 @@ class WatchedProcess {
 
   private kill(): void {
     this.killAt = performance.now();
-    this.ends.order('kill');
+    this.order('kill');
     this.expectEndAt(this.killAt);
   }
 
   private sendTimeLeft(order: 'renew' | 'term'): void {
     const left = Math.min(this.script.lease.deadline(), this.killAt) - performance.now();
     // SIGTERM first, even where there is no grace to follow it.
-    this.ends.order(order === 'renew' && left <= 0 ? 'kill' : `${order} ${seconds(left)}`);
+    this.order(order === 'renew' && left <= 0 ? 'kill' : `${order} ${seconds(left)}`);
+  }
+
+  private order(line: string): void {
+    // The watcher listens to no order before it has begun; `onStarted` sends what counts then.
+    if (this.group !== undefined) this.slot.order(line);
+    else this.early = true;
   }
 
   /** A script that stops the right processes can keep its watcher from acting, but not for good. */
@@ -251,7 +280,7 @@ class WatchedProcess {
   }
 
   private result(): WatchedEnd {
-    const [, status, forced] = /^ended (\d+) (term|kill)?$/m.exec(this.report) ?? [];
+    const [status, forced] = this.ended ?? [];
     const asked = this.ordered && this.script.signal.aborted ? 'aborted' : this.ordered;
     if (status === undefined || this.startError) {
       if (asked) return { exitCode: null, signal: null, ended: asked };
@@ -267,9 +296,9 @@ class WatchedProcess {
   }
 }
 
-function openEnds(slot: Slot): SlotEnds {
+function openOutput(slot: Slot): [stdout: number, stderr: number] {
   try {
-    return new SlotEnds(slot);
+    return slot.openOutput();
   } catch (error) {
     return startFailure(error);
   }

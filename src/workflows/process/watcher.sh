@@ -4,24 +4,29 @@
 #   bash --norc --noprofile -c '. "$0"' watcher.sh <directory>         with an empty environment and fds 0 to 2 /dev/null
 #
 # One host per service: Node forks its whole address space for each process it starts, this shell next to nothing. The
-# host reads the name of a slot from fd 3, a line for each command, and forks a watcher for it. A slot is a directory with
-#   request  entries ended by NUL: marker, seconds, working directory, script, and then the script's environment, with
-#            `E` before each NAME=value, or `A` where bash itself would act on it and env(1) has to set it
+# host reads the name of a slot from fd 3, a line for each, and forks a watcher for it, which serves one run after another
+# until a run did not end in order or the service is gone. A slot is a directory with
+#   requests pipe, a line for each run: <marker> <seconds>
+#   request  of that run, entries ended by NUL: working directory, script, and then the script's environment, with `E` before
+#            each NAME=value, or `A` where bash itself would act on it and env(1) has to set it
 #   orders   pipe, a line each; the command is killed when the time is over, and when the pipe closes:
 #              renew <seconds>   sets the time left
 #              term <seconds>    SIGTERM to the group, and sets the time left
 #              kill              SIGKILL, as when the time is over
-#            (and `done` from the watcher itself)
+#            (and `run <process group> <marker> <seconds>` and `done` from the watcher itself). What comes between two runs
+#            came too late, and has no effect: the service gives no order before it has read `started`.
+#   answers  pipe between the watcher's two processes
 #   reports  pipe, a line each:
 #              started <process group> <watcher>     before the command's first instruction
 #              failed <why>                          instead of it
 #              ...: <process group> Killed ...       bash's message where a signal ended the command, so that 137 is
 #                                                    not an exit code (none for HUP, INT, PIPE and TERM)
-#              ended <wait status> [term|kill]       and which order or silence came before the end
+#              ended <wait status> [term|kill]       and which order or silence came before the end; without one, the
+#                                                    watcher waits for the next run
 #   stdout, stderr   pipes of the command
 #
-# For each command there are two processes beside it: the watcher waits for it; a subshell of its own group obeys the
-# orders. Either one is enough to end the command's group, so a step that kills its parent gains nothing.
+# A watcher is two processes: one starts the command and waits for it; a subshell of its own group obeys the orders. Either
+# one is enough to end the command's group, so a step that kills its parent gains nothing.
 
 # True when a member of the group is more than a zombie. Under a PID 1 that reaps nothing, zombies stay members for good.
 group_runs() {
@@ -64,9 +69,9 @@ sweep() {
   done
 }
 
-# Ends with status 0 when it has killed the group and swept; when the watcher says `done` before that, with 2 if the group
-# was told to end, and 1 if not.
-obey() {
+# Serves the run that has just been announced, to its end. Answers 0 when it has killed the group and swept; when the
+# watcher says `done` before that, 2 if the group was told to end, and 1 if not. Only that last one leaves all in order.
+obey_for_run() {
   local left=$1 order seconds ordered=1
   while
     if ((BASH_VERSINFO[0] < 4)); then
@@ -85,23 +90,57 @@ obey() {
       # A stopped process would see SIGTERM only after the grace.
       kill -CONT -- "-$group"
       ;;
-    done) exit "$ordered" ;;
+    done)
+      echo "$ordered" >&8
+      return $((ordered - 1))
+      ;;
     kill) break ;;
     esac
   done
   end_group
   sweep
-  exit 0
+  echo 0 >&8
+  return 1
+}
+
+obey() {
+  local order group marker left
+  while read -r -u 3 order group marker left; do
+    case $order in
+    run) obey_for_run "$left" || exit ;;
+    # The command was never started.
+    done) echo 1 >&8 ;;
+    esac
+  done
+  exit
+}
+
+# The one that obeys must know of the command before the service does: where the service was gone before it could read of
+# the start, there is nobody who reads, and the command ends before its first instruction; where it ended later, its word
+# and the end of the orders come in this order.
+announce() {
+  local own=${BASHPID:-$(exec sh -c 'echo $PPID')}
+  echo "run $own $marker $left" 9<>"$slot/orders" >&9 && echo "started $own $self" >&6
 }
 
 # Becomes the command. The script's variables may have the names of those here: once the first of them is exported, nothing
-# is used but the arguments and REPLY, which the service never sends as `E`.
+# is used but the arguments, REPLY and MAPFILE, which the service never sends as `E`.
 become() {
-  [ -z "${BASHPID-}" ] || echo "started $BASHPID $self" >&6
-  set -- "$BASH" --norc --noprofile "$1"
+  trap - HUP INT PIPE TERM
+  MAPFILE=()
+  # All of it before the word that it has begun, with which the service empties the file.
+  exec 7<request
+  while IFS= read -r -d '' -u 7; do MAPFILE+=("$REPLY"); done
+  exec 7<&-
+  if ! cd -- "${MAPFILE[0]}"; then
+    echo 'failed cwd' >&6
+    exit
+  fi
+  announce || exit
+  set -- "$BASH" --norc --noprofile "${MAPFILE[1]}"
   unset OLDPWD
   export TURNPIKE_RUN=$marker
-  while IFS= read -r -d '' -u 7; do
+  for REPLY in "${MAPFILE[@]:2}"; do
     case $REPLY in
     E*) export "${REPLY#E}" ;;
     # The command line is turned into `env -- NAME=value ... bash ... script`.
@@ -111,71 +150,68 @@ become() {
       ;;
     esac
   done
-  exec "$@" >&4 2>&5 3>&- 4>&- 5>&- 6>&- 7>&-
+  exec "$@" >&4 2>&5 3>&- 4>&- 5>&- 6>&- 8>&-
 }
 
 watch() {
-  local marker left directory script self group control status forced='' slot=$PWD
+  local marker left self group control status answer forced slot=$PWD
   # To open one end of a named pipe blocks until the other end is open, forever if the service has died. Both ends at
   # once never block; closing that again leaves this shell with one end, and with an end of file if nobody has the other.
   # shellcheck disable=SC2094
-  exec 7<>orders 3<orders 7<>reports 6>reports 7<>stdout 4>stdout 7<>stderr 5>stderr 7<request || exit
-  IFS= read -r -d '' -u 7 marker
-  IFS= read -r -d '' -u 7 left
-  IFS= read -r -d '' -u 7 directory
-  IFS= read -r -d '' -u 7 script
-  if ! cd -- "$directory"; then
-    echo 'failed cwd' >&6
-    exit
-  fi
+  exec 7<>requests 3<requests 7<>orders 5<orders 7<>reports 6>reports 7<>answers 8<answers 9>answers 7>&- || exit
   self=${BASHPID:-$(exec sh -c 'echo $PPID')}
-
-  # Job control gives each background job its process group. It goes again before the wait, which would otherwise return
-  # when the command is only stopped.
-  set -m
-  become "$script" &
-  group=$!
-  [ -n "${BASHPID-}" ] || echo "started $group $self" >&6
-  exec 4>&- 5>&- 7>&-
   # What is sent to all processes of a service at once is not for the watcher: the service decides what its end means for
-  # the commands. From here on, because the command would inherit this.
+  # the commands.
   trap '' HUP INT PIPE TERM
-  # The end of the reports is the watcher's end: nobody else may hold the pipe open.
-  obey "$left" 6>&- &
+  # Job control gives each background job its process group.
+  set -m
+  # It holds the orders from the start, or what is written there could get lost. The end of the reports is the watcher's
+  # end: nobody else may hold that pipe open.
+  obey 3<&5 8>&9 5<&- 6>&- 9>&- &
   control=$!
+  exec 5<&- 9>&-
   set +m
 
-  # A signal interrupts no wait here, and no trap runs during one: both make bash 5.2 lose the status now and then, a trap
-  # for CHLD even corrupts its heap. What bash says about a death by signal is the only way to tell it from an exit.
-  wait "$group" 2>&6
-  status=$?
-  while kill -0 "$group"; do
-    wait "$group"
-    status=$?
-  done
+  while read -r -u 3 marker left; do
+    exec 7<>stdout 4>stdout 7<>stderr 5>stderr 7>&- || exit
+    # Not for longer: a wait would return when the command is only stopped.
+    set -m
+    become &
+    group=$!
+    set +m
+    exec 4>&- 5>&-
 
-  # Without the slot, most likely without the service, the subshell may be at any point.
-  if [ -p "$slot/orders" ]; then echo 'done' 7<>"$slot/orders" >&7; else kill -KILL "$control"; fi
-  wait "$control"
-  case $? in
-  0) forced='kill' ;;
-  # A step's group ends with its run. In the usual case it is empty, and this starts no process.
-  1) end_group ;;
-  2)
-    forced='term'
-    end_group
-    sweep
-    ;;
-  *)
-    end_group
-    sweep
-    ;;
-  esac
-  # Only a pipe that nobody holds is empty for the next command. The kernel closes the pipes of a process that ends in no
-  # particular order; the service must not see the end of the reports before this one is closed.
-  exec 3<&-
-  echo "ended $status $forced" >&6
-  exit 0
+    # A signal interrupts no wait here, and no trap runs during one: both make bash 5.2 lose the status now and then, a
+    # trap for CHLD even corrupts its heap. What bash says about a death by signal is the only way to tell it from an exit.
+    wait "$group" 2>&6
+    status=$?
+    while kill -0 "$group"; do
+      wait "$group"
+      status=$?
+    done
+
+    # Without the slot, most likely without the service, the subshell may be at any point.
+    if [ -p "$slot/orders" ]; then echo 'done' 7<>"$slot/orders" >&7; else kill -KILL "$control"; fi
+    read -r -u 8 answer || answer=none
+    forced=
+    case $answer in
+    0) forced='kill' ;;
+    # A step's group ends with its run. In the usual case it is empty, and this starts no process.
+    1) end_group ;;
+    2)
+      forced='term'
+      end_group
+      sweep
+      ;;
+    *)
+      end_group
+      sweep
+      ;;
+    esac
+    echo "ended $status $forced" >&6
+    [ "$answer" = 1 ] || exit
+  done
+  exit
 }
 
 # Descriptors of the service's own parent that were not close-on-exec.

@@ -9,7 +9,7 @@ const RULES: StepRules = {
   stepTypes: ['bash', 'noop'],
   validateConfig: () => [],
   scriptsOf: (type) => (type === 'bash' ? ['command'] : []),
-  maxSteps: 100,
+  maxSteps: 1000,
 };
 
 const DOCUMENT: Scope = {
@@ -165,4 +165,27 @@ test('before the document is known, says what it must have', () => {
       { path: ['metadata', 'owner'] },
     ],
   });
+});
+
+test.each<[string, string]>([
+  ['references to nothing', '${a.b} '.repeat(60_000)],
+  ['one endless reference', `\${first.${'x.'.repeat(200_000)}y}`],
+  ['references to a step that comes later', '${last.b} '.repeat(50_000)],
+])('half a megabyte of %s is told in the time of a request', (_, text) => {
+  for (const place of [`x: "${text}"`, `command: |\n        ${text}`]) {
+    const last = '    - {name: last, type: noop}\n';
+    const { errors } = check(step(place) + last);
+    expect(errors.length).toBeGreaterThan(0);
+    expect(errors.length).toBeLessThanOrEqual(1001);
+    expect(errors.join().length).toBeLessThan(1_000_000);
+  }
+});
+
+test('a thousand steps that refer to all before them', () => {
+  const steps = Array.from(
+    { length: 1000 },
+    (_, at) => `    - {name: s${at}, type: noop, x: "\${s${Math.max(0, at - 1)}.v}"}\n`,
+  );
+  const { errors } = check(file(steps.join('')));
+  expect(errors).toEqual([expect.stringMatching(/^spec.steps\[0\].x .*a step does not know its own outcome here/)]);
 });

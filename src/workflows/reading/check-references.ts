@@ -1,5 +1,6 @@
 import { type DocumentIssue, MAX_COUNTED } from '../../common/yaml/document-issue.js';
 import type { DocumentPath } from '../../common/yaml/document-path.js';
+import { LIMITS } from '../../common/yaml/limits.js';
 import { ExpressionError } from '../expressions/expression.js';
 import { parseExpression } from '../expressions/parse-expression.js';
 import { isDag, namedOrder } from '../order-problems.js';
@@ -37,6 +38,9 @@ export function checkReferences(
 ): OpenReference[] {
   return new ReferenceCheck(read, surroundings, scriptsOf, issues).check();
 }
+
+/** Of a reference; names of resources and outputs are far shorter, and each of its dots may end a name. */
+const MAX_LENGTH = 500;
 
 class ReferenceCheck {
   private readonly names: KnownNames;
@@ -135,6 +139,11 @@ class ReferenceCheck {
     offset: number,
     whose: ReferencePlace,
   ): void {
+    if (this.issues.length > MAX_COUNTED) return;
+    if (written.length > MAX_LENGTH) {
+      this.note(path, offset, `A reference is longer than ${MAX_LENGTH} characters`, 'Nothing has such a name.');
+      return;
+    }
     this.noteOpen(reference, whose);
     const fault = this.names.faultOf(reference, whose);
     if (fault) this.note(path, offset, `'${written}' refers to nothing: ${fault.why}`, fault.hint);
@@ -147,9 +156,10 @@ class ReferenceCheck {
   }
 
   private note(path: DocumentPath, within: number, message: string, hint: string | undefined): void {
-    // Places inside texts cost a search each; nobody corrects thousands of them one by one.
     if (this.issues.length > MAX_COUNTED) return;
-    this.issues.push({ path, within, message, ...(hint === undefined ? {} : { hint }) });
+    // A place inside a text costs a search in it; more than are shown are not looked for.
+    const exact = this.issues.length < LIMITS.problems ? { within } : {};
+    this.issues.push({ path, ...exact, message, ...(hint === undefined ? {} : { hint }) });
   }
 }
 

@@ -7,7 +7,7 @@ import { describeValue } from '../../common/yaml/plain-words.js';
 import type { StepDefinition } from '../workflow.js';
 import { Fields } from './fields.js';
 import type { StepRules } from './read-workflow.js';
-import { noteNearMisses, noteTypeProblems, readConfig } from './step-config.js';
+import { noteTypeProblems, readConfig } from './step-config.js';
 import { readCommonFields } from './step-fields.js';
 
 export interface ReadSteps {
@@ -61,8 +61,7 @@ function readStep(
   const fields = new Fields(document, raw, path, found);
   const common = readCommonFields(fields, rules.stepTypes);
   const own = readConfig(fields);
-  if (common.type === '') noteNearMisses(fields, own);
-  else noteTypeProblems(fields, own, rules.validateConfig(common.type, own.config));
+  if (common.type !== '') noteTypeProblems(fields, own, (config) => rules.validateConfig(common.type, config));
   issues.push(...found);
   return { step: { ...common, config: own.config }, flat: own.flat };
 }

@@ -1,5 +1,5 @@
 import { type DocumentPath, shorten } from '../../common/yaml/document-path.js';
-import type { StepProblem } from '../step-runner.js';
+import type { StepConfig, StepProblem } from '../step-runner.js';
 import type { Fields } from './fields.js';
 import { probablyMeant, STEP_KEYS, surelyMeant } from './step-keys.js';
 
@@ -43,30 +43,36 @@ export function placeInStep(path: DocumentPath, flat: ReadonlySet<string>): Docu
 }
 
 /** What the step's type finds wrong, at the places where it stands, unless something is known to be wrong there. */
-export function noteTypeProblems(fields: Fields, { flat }: StepConfigFields, problems: readonly StepProblem[]): void {
+export function noteTypeProblems(
+  fields: Fields,
+  { config, flat }: StepConfigFields,
+  validate: (config: StepConfig) => readonly StepProblem[],
+): void {
   const known = fields.issues.filter(({ path }) => path.length > fields.path.length);
   let sought = 0;
-  for (const problem of problems) {
+  for (const problem of validate(config)) {
     const place = placeInStep(problem.path, flat);
     const path = [...fields.path, ...place];
     if (known.some((other) => isWithin(path, other.path))) continue;
-    const isOwnKey = place.length === 1 && flat.has(String(place[0])) && sought++ < MAX_SUGGESTIONS;
-    const meant = isOwnKey ? probablyMeant(String(place[0])) : undefined;
-    if (meant === undefined) fields.wrong(place, problem.message, problem.hint, problem.part);
-    else noteUnknown(fields, String(place[0]), meant);
+    const key = String(place[0]);
+    const isOwn = place.length === 1 && flat.has(key) && sought++ < MAX_SUGGESTIONS;
+    const meant = isOwn ? probablyMeant(key) : undefined;
+    if (meant === undefined || !isUnknown(key, problem.message, validate)) {
+      fields.wrong(place, problem.message, problem.hint, problem.part);
+    } else {
+      fields.wrong([key], `unknown key '${shorten(key, 80)}' in a step`, `Did you mean '${meant}'?`, 'key');
+    }
   }
 }
 
-/** Where the type is not known, nobody can say what belongs to it: only what is nearly a common key is told. */
-export function noteNearMisses(fields: Fields, { flat }: StepConfigFields): void {
-  for (const key of [...flat].slice(0, MAX_SUGGESTIONS)) {
-    const meant = probablyMeant(key);
-    if (meant !== undefined) noteUnknown(fields, key, meant);
-  }
-}
-
-function noteUnknown(fields: Fields, key: string, meant: string): void {
-  fields.wrong([key], `unknown key '${shorten(key, 80)}' in a step`, `Did you mean '${meant}'?`, 'key');
+/**
+ * Whether the type takes a key with no kind of value, and always says the same of it: then it is not that the value is
+ * wrong, but that the type does not know the key.
+ */
+function isUnknown(key: string, message: string, validate: (config: StepConfig) => readonly StepProblem[]): boolean {
+  return ['text', 1, true, [], {}].every((value) =>
+    validate({ [key]: value }).some((problem) => problem.path.length === 1 && problem.message === message),
+  );
 }
 
 function isWithin(path: DocumentPath, outer: DocumentPath): boolean {

@@ -1,7 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TaskRun } from '../../queue/task-handler.js';
 import type { LogWriter } from '../log-writer.js';
-import { prepareScript } from '../references/script-references.js';
+import {
+  type PreparedScript,
+  prepareScript,
+  ScriptValueError,
+  scriptVariables,
+} from '../references/script-references.js';
 import { resolveText, resolveValue, UnresolvedReferences } from '../references/references.js';
 import type { WorkflowScope } from '../references/workflow-scope.js';
 import type { StepRegistry } from '../step-registry.js';
@@ -63,7 +68,8 @@ export class StepExecution {
     } catch (error) {
       if (this.signal.aborted) return { status: 'aborted' };
       const reason = error instanceof Error ? error.message : String(error);
-      return failed(step, error instanceof UnresolvedReferences ? reason : `could not be run: ${reason}`);
+      const isValue = error instanceof UnresolvedReferences || error instanceof ScriptValueError;
+      return failed(step, isValue ? `cannot run: ${reason}` : `could not be run: ${reason}`);
     }
   }
 
@@ -110,23 +116,21 @@ function failed(step: StepDefinition, problem: string): Failed {
 
 /** The step with the values its references stand for. In scripts they become variables of the environment. */
 export function resolve(step: StepDefinition, runner: Pick<StepRunner, 'scripts'>, scope: WorkflowScope): ResolvedStep {
-  const env: Record<string, string> = {};
-  const config: Record<string, unknown> = {};
+  const scripts: Record<string, string> = {};
+  const others: Record<string, unknown> = {};
+  let variables: PreparedScript['variables'] = {};
+  let env = resolveValue(step.env, scope);
   for (const [key, value] of Object.entries(step.config)) {
     if (typeof value !== 'string' || !runner.scripts?.includes(key)) {
-      config[key] = resolveValue(value, scope);
+      others[key] = value;
       continue;
     }
-    const { script, variables } = prepareScript(value);
-    config[key] = script;
-    for (const [name, path] of Object.entries(variables)) env[name] = resolveText(`\${${path.join('.')}}`, scope);
+    const prepared = prepareScript(value, variables);
+    scripts[key] = prepared.script;
+    variables = { ...variables, ...prepared.variables };
+    env = { ...env, ...scriptVariables(prepared, scope) };
   }
   const { name, type, timeoutSeconds } = step;
-  return {
-    name,
-    type,
-    config,
-    env: { ...(resolveValue(step.env, scope) as Record<string, string>), ...env },
-    ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
-  };
+  const config = { ...resolveValue(others, scope), ...scripts };
+  return { name, type, config, env, ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }) };
 }

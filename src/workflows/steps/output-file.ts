@@ -17,7 +17,7 @@ export async function readOutputFile(workspace: string, name: string): Promise<S
     const { code } = error as NodeJS.ErrnoException;
     return { outputs: {}, problem: code ? `could not be read (${code})` : 'leads out of the workspace' };
   }
-  const { content, problem } = await readRegularFile(path);
+  const { content, problem } = readRegularFile(path);
   if (content === undefined) return { outputs: {}, problem: problem ?? 'does not exist' };
   // What is too large is told by the reader of lines, and never parsed as JSON.
   const isObject = content.length <= OUTPUT_LIMIT_BYTES && /^\s*\{/.test(content.toString('latin1'));

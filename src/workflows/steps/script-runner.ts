@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Inject, Injectable } from '@nestjs/common';
 import { RUN_MARKER, runWatched, signalName, type WatchedEnd } from '../process/watched-process.js';
+import { removeTree } from '../remove-tree.js';
 import { STEP_OPTIONS, type StepOptions } from '../step-options.js';
 import type { ResolvedStep, StepContext, StepResult } from '../step-runner.js';
 import { readStepOutput } from './step-output.js';
@@ -28,19 +28,13 @@ export class ScriptRunner {
     context: StepContext,
     env: Readonly<Record<string, string>> = {},
   ): Promise<StepResult> {
-    // Not from the step's name, which may hold anything.
-    const id = randomUUID();
-    const file = join(context.runDir, `${id}.sh`);
-    const output = join(context.runDir, `${id}.output`);
-    const temporary = join(context.runDir, 'tmp');
+    // Not from the step's name, which may hold anything. The file is the step's to make: most need none.
+    const output = join(context.runDir, `${randomUUID()}.output`);
     try {
-      await mkdir(temporary, { mode: 0o700 }).catch(ignoreExisting);
-      await writeFile(file, script, { mode: 0o600, flag: 'wx' });
-      await writeFile(output, '', { mode: 0o600, flag: 'wx' });
       const end = await runWatched({
-        script: file,
+        script: { text: script },
         cwd: context.workspace,
-        env: environment({ ...step.env, ...env }, context, { output, temporary }),
+        env: environment({ ...step.env, ...env }, context, output),
         lease: context.lease,
         killGraceSeconds: this.options.killGraceSeconds,
         ...(step.timeoutSeconds === undefined ? {} : { timeoutMs: step.timeoutSeconds * 1000 }),
@@ -53,14 +47,14 @@ export class ScriptRunner {
       const errorMessage = `step '${step.name}' failed: ${(error as Error).message}`;
       return { status: 'failed', cause: 'step_failed', errorMessage, outputs: {} };
     } finally {
-      // Both may hold secrets; the run's directory stays until the run has ended.
-      await Promise.all([file, output].map((path) => rm(path, { force: true, recursive: true }).catch(() => {})));
+      // It may hold secrets; the run's directory stays until the run has ended.
+      await removeTree(output).catch(() => {});
     }
   }
 
   private async result(step: ResolvedStep, end: WatchedEnd, output: string): Promise<StepResult> {
     if (end.ended === 'aborted') return { status: 'aborted' };
-    const { outputs, problem } = await readStepOutput(output);
+    const { outputs, problem } = readStepOutput(output);
     const exitCode = end.exitCode === null ? {} : { exitCode: end.exitCode };
     if (end.ended === 'timeout') {
       const errorMessage = `step '${step.name}' took longer than its timeout of ${step.timeoutSeconds} s and was ended`;
@@ -75,15 +69,10 @@ export class ScriptRunner {
   }
 }
 
-/** An earlier step of the run has made it. */
-function ignoreExisting(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EEXIST') throw error;
-}
-
 function environment(
   own: Readonly<Record<string, string>>,
   context: StepContext,
-  paths: { output: string; temporary: string },
+  output: string,
 ): Record<string, string> {
   const inherited = INHERITED.flatMap((name) => {
     const value = process.env[name];
@@ -93,11 +82,11 @@ function environment(
     PATH: DEFAULT_PATH,
     ...Object.fromEntries(inherited),
     HOME: context.workspace,
-    TMPDIR: paths.temporary,
+    TMPDIR: context.runDir,
     ...own,
     TASK_ID: context.taskId,
     ATTEMPT: String(context.attempt),
-    STEP_OUTPUT: paths.output,
+    STEP_OUTPUT: output,
   };
   delete env[RUN_MARKER];
   return env;

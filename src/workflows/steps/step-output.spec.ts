@@ -70,28 +70,28 @@ describe('readStepOutput', () => {
   });
   afterEach(() => rmSync(directory, { recursive: true }));
 
-  it('reads a file', async () => {
+  it('reads a file', () => {
     writeFileSync(path, 'a=1\n');
-    expect(await readStepOutput(path)).toEqual({ outputs: { a: '1' } });
+    expect(readStepOutput(path)).toEqual({ outputs: { a: '1' } });
   });
 
-  it('does not read more than it takes', async () => {
+  it('does not read more than it takes', () => {
     execFileSync('truncate', ['-s', '100G', path]);
-    expect(await readStepOutput(path)).toEqual({ outputs: {}, problem: 'is larger than 64 KiB' });
+    expect(readStepOutput(path)).toEqual({ outputs: {}, problem: 'is larger than 64 KiB' });
   });
 
-  it('has nothing where the step removed the file', async () => {
-    expect(await readStepOutput(path)).toEqual({ outputs: {} });
+  it('has nothing where the step removed the file', () => {
+    expect(readStepOutput(path)).toEqual({ outputs: {} });
   });
 
-  it('follows no link, waits for no pipe and reads no directory', async () => {
+  it('follows no link, waits for no pipe and reads no directory', () => {
     symlinkSync('/etc/passwd', path);
-    expect(await readStepOutput(path)).toEqual({ outputs: {}, problem: 'could not be read (ELOOP)' });
+    expect(readStepOutput(path)).toEqual({ outputs: {}, problem: 'could not be read (ELOOP)' });
     rmSync(path);
     execFileSync('mkfifo', [path]);
-    expect(await readStepOutput(path)).toEqual({ outputs: {}, problem: 'is not a regular file' });
+    expect(readStepOutput(path)).toEqual({ outputs: {}, problem: 'is not a regular file' });
     rmSync(path);
     mkdirSync(path);
-    expect(await readStepOutput(path)).toEqual({ outputs: {}, problem: 'is not a regular file' });
+    expect(readStepOutput(path)).toEqual({ outputs: {}, problem: 'is not a regular file' });
   });
 });

@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 
 export const OUTPUT_LIMIT_BYTES = 64 * 1024;
 
@@ -57,36 +56,35 @@ export function parseStepOutput(content: Buffer): StepOutput {
 }
 
 /** The outputs in the file; a step may have removed or replaced it. */
-export async function readStepOutput(path: string): Promise<StepOutput> {
-  const { content, problem } = await readRegularFile(path);
+export function readStepOutput(path: string): StepOutput {
+  const { content, problem } = readRegularFile(path);
   if (content !== undefined) return parseStepOutput(content);
   return { outputs: {}, ...(problem === undefined ? {} : { problem }) };
 }
 
 /**
  * The content of a file that a step may have put there, with one byte more than is allowed where there is more; neither
- * `content` nor `problem` where there is no file.
+ * `content` nor `problem` where there is no file. It is small, and read at once: see `removeTree`.
  */
-export async function readRegularFile(path: string): Promise<{ content?: Buffer; problem?: string }> {
+export function readRegularFile(path: string): { content?: Buffer; problem?: string } {
+  let file: number | undefined;
   try {
     // Of a link the target could be anything; opening a pipe would block.
-    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    try {
-      if (!(await file.stat()).isFile()) return { problem: 'is not a regular file' };
-      const buffer = Buffer.alloc(OUTPUT_LIMIT_BYTES + 1);
-      let length = 0;
-      for (;;) {
-        const { bytesRead } = await file.read(buffer, length, buffer.length - length);
-        if (bytesRead === 0) break;
-        length += bytesRead;
-      }
-      return { content: buffer.subarray(0, length) };
-    } finally {
-      await file.close();
+    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    if (!fstatSync(file).isFile()) return { problem: 'is not a regular file' };
+    const buffer = Buffer.alloc(OUTPUT_LIMIT_BYTES + 1);
+    let length = 0;
+    for (;;) {
+      const bytesRead = readSync(file, buffer, length, buffer.length - length, null);
+      if (bytesRead === 0) break;
+      length += bytesRead;
     }
+    return { content: buffer.subarray(0, length) };
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
     return code === 'ENOENT' ? {} : { problem: `could not be read (${code})` };
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
 }
 

@@ -1,0 +1,65 @@
+import { EventEmitter } from 'node:events';
+import { Test } from '@nestjs/testing';
+import type { FastifyReply } from 'fastify';
+import { LogsController } from './logs.controller.js';
+import { OpenAnswers } from './open-answers.js';
+import { TaskLogsService } from './task-logs.service.js';
+
+const RAW = { time: false, step: false, plain: false };
+
+async function setup() {
+  const produce = () =>
+    (async function* () {
+      yield Buffer.from([0x1b, 0x5b, 0x33]);
+      yield Buffer.from('end');
+    })();
+  const service = {
+    text: jest.fn(async () => produce),
+    events: jest.fn(async (): Promise<typeof produce | undefined> => produce),
+  };
+  const module = await Test.createTestingModule({
+    controllers: [LogsController],
+    providers: [OpenAnswers, { provide: TaskLogsService, useValue: service }],
+  }).compile();
+  const headers: Record<string, string> = {};
+  const status = jest.fn();
+  const reply = {
+    raw: new EventEmitter(),
+    status,
+    header: (name: string, value: string) => (headers[name] = value),
+  } as unknown as FastifyReply;
+  return { controller: module.get(LogsController), service, reply, headers, status };
+}
+
+describe('LogsController', () => {
+  it('answers with text, in the bytes that were stored', async () => {
+    const { controller, service, reply } = await setup();
+    const file = (await controller.read('task-1', { step: 'build' }, '*/*', undefined, reply))!;
+    const read: Buffer[] = [];
+    for await (const chunk of file.getStream()) read.push(Buffer.from(chunk as Uint8Array));
+    expect(Buffer.concat(read)).toEqual(Buffer.from('\x1b[3end', 'latin1'));
+    expect(file.getHeaders().type).toBe('text/plain; charset=utf-8');
+    expect(service.text).toHaveBeenCalledWith('task-1', { step: 'build' }, RAW);
+  });
+
+  it.each([
+    [undefined, false],
+    ['text/plain', false],
+    ['application/json, text/event-streams', false],
+    ['text/event-stream', true],
+    ['application/json, Text/Event-Stream;q=0.5', true],
+  ])('asked for %p answers with events: %p', async (accept, asEvents) => {
+    const { controller, service, reply, headers } = await setup();
+    const file = await controller.read('task-1', {}, accept, '7', reply);
+    expect(file!.getHeaders().type).toBe(asEvents ? 'text/event-stream' : 'text/plain; charset=utf-8');
+    expect(service.events.mock.calls).toEqual(asEvents ? [['task-1', {}, { after: '7', ended: false }]] : []);
+    expect(headers).toEqual(asEvents ? { 'X-Accel-Buffering': 'no' } : {});
+  });
+
+  it('sends a reader away who has had all events', async () => {
+    const { controller, service, reply, status } = await setup();
+    service.events.mockResolvedValue(undefined);
+    expect(await controller.read('task-1', {}, 'text/event-stream', '7.end', reply)).toBeUndefined();
+    expect(status).toHaveBeenCalledWith(204);
+  });
+});

@@ -1,0 +1,52 @@
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+
+/** How long a reader gets to take what is under way when the service ends. */
+const PATIENCE_MS = 1_000;
+
+interface OpenAnswer {
+  readonly gone: AbortController;
+  readonly body: Readable;
+  readonly closed: Promise<void>;
+}
+
+/**
+ * Answers that go on for as long as there is something to say, or as their reader takes to read. Each ends with its
+ * connection, and all of them with the service, which could not close its port before.
+ */
+@Injectable()
+export class OpenAnswers implements BeforeApplicationShutdown {
+  private readonly open = new Set<OpenAnswer>();
+  private ending = false;
+
+  /**
+   * A body that is produced no faster than it is read. The signal is aborted when the reader has gone, or the service
+   * ends: what the producer waits for then never comes.
+   */
+  answer(reply: FastifyReply, produce: (gone: AbortSignal) => AsyncIterable<Buffer>): Readable {
+    const gone = new AbortController();
+    if (this.ending) gone.abort();
+    const body = Readable.from(produce(gone.signal), { objectMode: false });
+    const closed = new Promise<void>((resolve) => reply.raw.once('close', resolve));
+    const answer = { gone, body, closed };
+    this.open.add(answer);
+    void closed.then(() => {
+      this.open.delete(answer);
+      gone.abort();
+    });
+    return body;
+  }
+
+  /** Running tasks have ended by now, and what they wrote was sent. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.ending = true;
+    const answers = [...this.open];
+    for (const { gone } of answers) gone.abort();
+    const patience = new AbortController();
+    const all = Promise.all(answers.map(({ closed }) => closed)).finally(() => patience.abort());
+    await Promise.race([all, sleep(PATIENCE_MS, undefined, { signal: patience.signal }).catch(() => undefined)]);
+    for (const { body } of this.open) body.destroy(new Error('the service is shutting down'));
+  }
+}
