@@ -86,7 +86,7 @@ const documents: Case[] = [
     'a misspelt key of a step',
     submit(edited('config:', 'confg:')),
     invalid([
-      { path: 'workflow.steps[0].config.command', message: expect.stringContaining('is required') },
+      { path: 'workflow.steps[0].config.command', message: expect.stringContaining('is missing') },
       { path: 'workflow.steps[0].confg', line: 11, column: 7, hint: "Did you mean 'config'?" },
     ]),
   ],

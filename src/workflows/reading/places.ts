@@ -11,6 +11,8 @@ export class WorkflowPlaces {
     private readonly parts: ReadonlyMap<string, DocumentPath>,
     /** For each step, the fields of its type that stand beside its common keys. */
     private readonly flat: readonly ReadonlySet<string>[],
+    /** For each step, the fields that stand there as one value instead of a list. */
+    private readonly single: readonly ReadonlySet<string>[],
   ) {}
 
   part(key: string, ...path: DocumentPath): DocumentPath {
@@ -19,7 +21,8 @@ export class WorkflowPlaces {
 
   /** `path` leads from the step's definition, e.g. `['config', 'headers', 'X-Key']`. */
   step(index: number, path: DocumentPath = []): DocumentPath {
-    const [field, ...rest] = path;
+    const [field, ...below] = path;
+    const rest = this.single[index]!.has(String(field)) ? [] : below;
     const written = field === 'config' ? placeInStep(rest, this.flat[index]!) : [writtenAs(field), ...rest];
     return this.part('steps', index, ...(path.length === 0 ? [] : written));
   }

@@ -14,7 +14,12 @@ export interface ReadSteps {
   readonly steps: readonly StepDefinition[];
   /** For each step, the fields of its type that stand beside its common keys. */
   readonly flat: readonly ReadonlySet<string>[];
+  /** For each step, the fields that stand there as one value instead of a list. */
+  readonly single: readonly ReadonlySet<string>[];
 }
+
+const NONE: ReadonlySet<string> = new Set();
+const ONE_NAME: ReadonlySet<string> = new Set(['dependsOn']);
 
 /** The steps in the list that stands at `path`; adds all that is wrong to `issues`. */
 export function readSteps(
@@ -42,7 +47,11 @@ export function readSteps(
     path,
     issues,
   );
-  return { steps: read.map(({ step }) => step), flat: read.map(({ flat }) => flat) };
+  return {
+    steps: read.map(({ step }) => step),
+    flat: read.map(({ flat }) => flat),
+    single: read.map(({ single }) => single),
+  };
 }
 
 function readStep(
@@ -51,11 +60,11 @@ function readStep(
   path: DocumentPath,
   rules: StepRules,
   issues: DocumentIssue[],
-): { step: StepDefinition; flat: ReadonlySet<string> } {
+): { step: StepDefinition; flat: ReadonlySet<string>; single: ReadonlySet<string> } {
   if (!isMapping(raw)) {
     const hint = 'Write its "name:" and "type:", and below "config:" what it does.';
     issues.push({ path, message: `A step must be a mapping, but this is ${describeValue(raw)}`, hint });
-    return { step: { name: '', type: '', env: {}, config: {} }, flat: new Set() };
+    return { step: { name: '', type: '', env: {}, config: {} }, flat: NONE, single: NONE };
   }
   const found: DocumentIssue[] = [];
   const fields = new Fields(document, raw, path, found);
@@ -63,7 +72,8 @@ function readStep(
   const own = readConfig(fields);
   if (common.type !== '') noteTypeProblems(fields, own, rules.validateConfig(common.type, own.config));
   issues.push(...found);
-  return { step: { ...common, config: own.config }, flat: own.flat };
+  const single = typeof raw.dependsOn === 'string' ? ONE_NAME : NONE;
+  return { step: { ...common, config: own.config }, flat: own.flat, single };
 }
 
 function noteTwins(names: readonly string[], path: DocumentPath, issues: DocumentIssue[]): void {

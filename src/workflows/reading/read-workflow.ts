@@ -68,7 +68,7 @@ export function readWorkflow(
     ...(resume === undefined ? {} : { resume }),
   };
   const parts = new Map(WORKFLOW_KEYS.map((key) => [key, [...source.placeOf(key), key]]));
-  const places = new WorkflowPlaces(parts, read.flat);
+  const places = new WorkflowPlaces(parts, read.flat, read.single);
   checkOrder(workflow.steps, places, issues);
   return { workflow, places };
 }

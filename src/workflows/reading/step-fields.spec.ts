@@ -290,6 +290,11 @@ const mistakes: [name: string, text: string, ...errors: string[]][] = [
     'workflow.steps[0].dependsOn[0] 3:41 These steps wait for each other: a → b → a | Each depends on the next',
   ],
   [
+    'one name instead of a list',
+    step('dependsOn: tow'),
+    "workflow.steps[0].dependsOn 5:18 'dependsOn' names 'tow', and there is no such step | There are: one.",
+  ],
+  [
     'a step with the name of a scope',
     step('').replace('one', 'workflow'),
     "workflow.steps[0].name 3:13 A step cannot have the name 'workflow' | ${workflow.…} is something else",
