@@ -2,11 +2,17 @@ import { DataSource, type DataSourceOptions, type Migration } from 'typeorm';
 import { Queue1763800000000 } from './migrations/1763800000000-queue.js';
 import { TaskLists1763900000000 } from './migrations/1763900000000-task-lists.js';
 import { Prefetch1764000000000 } from './migrations/1764000000000-prefetch.js';
+import { JoinedTransitions1764100000000 } from './migrations/1764100000000-joined-transitions.js';
 
 /** Any number that no other program on the same database uses for an advisory lock. */
 const MIGRATION_LOCK = 7_381_001;
 
-export const migrations = [Queue1763800000000, TaskLists1763900000000, Prefetch1764000000000];
+export const migrations = [
+  Queue1763800000000,
+  TaskLists1763900000000,
+  Prefetch1764000000000,
+  JoinedTransitions1764100000000,
+];
 
 export function dataSourceOptions(url: string, poolSize = 10) {
   return {

@@ -2,13 +2,19 @@ import { randomUUID } from 'node:crypto';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { isDatabaseUnavailable } from '../../common/problem/database-errors.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from '../queue-options.js';
-import { TaskStore } from '../store/task-store.js';
+import { TaskStore, type Offer } from '../store/task-store.js';
 import type { ClaimedTask } from '../task-handler.js';
 import { Heartbeat, type HeldLease, type LeaseHolder } from './heartbeat.js';
 import { runKey } from './run.js';
 import { WorkerPool } from './worker-pool.js';
 
 const FULL_LOOK_MS = 1_000;
+
+/** What became of tasks that were stored while workers were offered. */
+interface Taking<T> {
+  readonly result: T;
+  readonly taken: readonly ClaimedTask[];
+}
 
 /**
  * Fetches work for free workers: woken by this process's own commits, by a notification, by a worker that became free,
@@ -20,6 +26,8 @@ export class Claimer implements LeaseHolder {
   /** Tokens of claims that may have committed without this process knowing what they took. */
   private readonly openTokens = new Set<string>();
   private claiming: Promise<void> | undefined;
+  /** Workers are offered to tasks that are being stored. */
+  private offering: Promise<void> | undefined;
   private again = false;
   /** No task that this process does not know is promised to start before this time; milliseconds of the epoch. */
   private floor = -Infinity;
@@ -40,17 +48,45 @@ export class Claimer implements LeaseHolder {
     this.wake();
   }
 
-  /** No claim begins after this; resolves when the one under way has ended. */
+  /** No claim and no offer begins after this; resolves when those under way have ended. */
   async stop(): Promise<void> {
     this.running = false;
     clearTimeout(this.timer);
-    await this.claiming;
+    await Promise.all([this.claiming, this.offering]);
+  }
+
+  /**
+   * Lets tasks be stored, and hands those that come back as taken to the idle workers offered for them. No offer where
+   * a claim or another offer is under way: whatever that one takes comes first.
+   */
+  async offerWorkers<T>(store: (offer: Offer | undefined) => Promise<Taking<T>>): Promise<T> {
+    const workers = this.canClaim && !this.claiming && !this.offering ? this.pool.idleWorkers : 0;
+    if (workers <= 0) return (await store(undefined)).result;
+    const token = randomUUID();
+    const instance = this.heartbeat.instanceId;
+    const floor = this.isTimeForFullLook() ? -Infinity : this.floor;
+    this.openTokens.add(token);
+    const stored = store({ instance, token, workers, floor });
+    this.offering = stored
+      .then(async ({ taken }) => {
+        await new Promise((resolve) => setImmediate(resolve)); // whoever stores them hears of it before they run
+        // Else as in a claim: the rescuer returns them.
+        if (instance === this.heartbeat.instanceId) for (const task of taken) this.pool.start(task);
+      })
+      .catch(() => undefined) // the error is the caller's
+      .finally(() => {
+        this.offering = undefined;
+        this.openTokens.delete(token);
+        if (this.again) this.wake(Infinity);
+      });
+    return (await stored).result;
   }
 
   /** There may be work, promised to start at `earliest` (milliseconds of the epoch) or later; -Infinity: nobody knows. */
   wake(earliest = -Infinity): void {
     this.again = true;
     this.floor = Math.min(this.floor, earliest);
+    if (this.offering) return; // it wakes the claimer when it is done
     this.claiming ??= this.claimAll().finally(() => {
       this.claiming = undefined;
       if (this.again && this.canClaim) this.wake(Infinity);
