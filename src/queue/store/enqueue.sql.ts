@@ -75,7 +75,8 @@ WITH me AS MATERIALIZED (
                                  cancel_requested = false, cancel_reason = NULL
 )
 SELECT stored.earliest_ms, t.id, t.task_id, t.attempt, t.failures, t.max_attempts, t.app_name, t.workflow_name,
-       t.workflow_spec, t.metadata, t.timeout_seconds, t.request_id, 0 AS queue_time_ms,
+       t.workflow_spec, t.metadata, t.timeout_seconds, t.request_id,
+       extract(epoch FROM t.started_at - greatest(t.enqueued_at, t.run_at)) * 1000 AS queue_time_ms,
        extract(epoch FROM t.start_by)::double precision * 1000 AS start_by_ms, false AS suspect
 FROM stored LEFT JOIN task t ON t.status = 'running'
 ORDER BY t.start_by, t.id`,

@@ -495,6 +495,32 @@ describe('Claimer', () => {
     });
   });
 
+  it('does not look again for each worker that becomes free once a claim has found all there was', async () => {
+    const { claimer, claims, answer, end } = setup({ workers: 2 });
+    claimer.start();
+    await answer(0, '1');
+    await end('1');
+    expect(claims).toHaveLength(1);
+    claimer.wake(7);
+    await answer(1, '2', '3');
+    await end('2');
+    expect(claims).toHaveLength(3);
+  });
+
+  it('looks again for a worker that becomes free when the last claim failed, or another word came meanwhile', async () => {
+    const { claimer, claims, answer, end } = setup({ workers: 3 });
+    claimer.start();
+    await answer(0, '1', '2');
+    claimer.wake(7);
+    claims[1]!.answer.reject(sqlError('40001'));
+    await advance();
+    await end('1');
+    expect(claims).toHaveLength(3);
+    claimer.wake(7);
+    await answer(2);
+    expect(claims).toHaveLength(4);
+  });
+
   describe('an offer of idle workers', () => {
     const nothing = { result: 'stored', taken: [] };
 

@@ -556,7 +556,7 @@ describe('WorkerPool', () => {
       expect(idle.state).toBe('resolved');
     });
 
-    it('hold no more outcomes that are not recorded than there are workers', async () => {
+    it('have runs and outcomes that are not recorded for at most twice the workers', async () => {
       const { pool, start, finish } = setup({ workers: 2 });
       finish.mockReturnValue(new Promise(() => undefined));
       for (const id of ['1', '2', '3']) start(id).end.resolve(COMPLETED);
