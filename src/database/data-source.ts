@@ -2,6 +2,7 @@ import { DataSource, type DataSourceOptions, type Migration } from 'typeorm';
 import { Queue1763800000000 } from './migrations/1763800000000-queue.js';
 import { TaskLists1763900000000 } from './migrations/1763900000000-task-lists.js';
 import { Prefetch1764000000000 } from './migrations/1764000000000-prefetch.js';
+import { JoinedTransitions1764100000000 } from './migrations/1764100000000-joined-transitions.js';
 import { WaitingSteps1764200000000 } from './migrations/1764200000000-waiting-steps.js';
 
 /** Any number that no other program on the same database uses for an advisory lock. */
@@ -11,6 +12,7 @@ export const migrations = [
   Queue1763800000000,
   TaskLists1763900000000,
   Prefetch1764000000000,
+  JoinedTransitions1764100000000,
   WaitingSteps1764200000000,
 ];
 

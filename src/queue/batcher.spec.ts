@@ -33,6 +33,27 @@ describe('Batcher', () => {
     expect(batches()).toEqual(['abc']);
   });
 
+  it('gives back what has not taken off, the last of its like, and nothing else', async () => {
+    const { batcher, batches, land } = setup();
+    addAll(batcher, 'abb');
+    expect(batcher.withdraw((item) => item === 'b')).toBe(true);
+    expect(batcher.withdraw((item) => item === 'x')).toBe(false);
+    await turns();
+    expect(batches()).toEqual(['ab']);
+    expect(batcher.withdraw((item) => item === 'a')).toBe(false);
+    await land(0);
+  });
+
+  it('is idle when all that waited was taken back', async () => {
+    const { batcher, batches } = setup();
+    addAll(batcher, 'a');
+    const idle = watch(batcher.idle());
+    batcher.withdraw(() => true);
+    await turns();
+    expect(idle.state).toBe('resolved');
+    expect(batches()).toEqual([]);
+  });
+
   it('gives each caller the result of its own item', async () => {
     const { batcher, land } = setup();
     const seen = addAll(batcher, 'ab');

@@ -21,6 +21,14 @@ export class Batcher<Item, Result> {
     });
   }
 
+  /** Takes back what has not taken off, the last handed in first; whether there was such an item. Its promise stays open. */
+  withdraw(isIt: (item: Item) => boolean): boolean {
+    const index = this.waiting.findLastIndex(({ item }) => isIt(item));
+    if (index < 0) return false;
+    this.waiting.splice(index, 1);
+    return true;
+  }
+
   /** Resolves when everything handed in so far has been flushed. */
   async idle(): Promise<void> {
     if (this.waiting.length === 0 && this.flying === 0) return;
@@ -50,7 +58,10 @@ export class Batcher<Item, Result> {
 
   private async takeOff(): Promise<void> {
     const batch = this.waiting.splice(0, this.batchSize());
-    if (batch.length === 0) return;
+    if (batch.length === 0) {
+      if (this.flying === 0) this.idleWaiters.splice(0).forEach((resolve) => resolve());
+      return;
+    }
     this.flying++;
     if (this.waiting.length > 0) this.schedule();
     try {

@@ -1,4 +1,5 @@
 import {
+  aClaimedTask,
   advance,
   databaseAway,
   deferred,
@@ -9,16 +10,38 @@ import {
   watch,
 } from '../../test/support/queue-doubles.js';
 import type { EncodedTask } from './new-task.js';
-import type { TaskStore } from './store/task-store.js';
+import type { Offer, Stored, TaskStore } from './store/task-store.js';
+import type { ClaimedTask } from './task-handler.js';
+import type { Claimer } from './workers/claimer.js';
 
 mockSleep();
 const { EnqueueBatcher, QueueBusyError } = await import('./enqueue-batcher.js');
 
 const task = (taskId: string, json = '{}'): EncodedTask => ({ taskId, json });
 
+const STORED: Stored = { earliest: 7, taken: [] };
+
+/** A claimer that offers what the test puts there, and notes what was taken. */
+class QuietClaimer {
+  offer: Offer | undefined;
+  readonly taken: string[] = [];
+
+  async offerWorkers<T>(store: (offer?: Offer) => Promise<{ result: T; taken: readonly ClaimedTask[] }>): Promise<T> {
+    const { result, taken } = await store(this.offer);
+    this.taken.push(...taken.map(({ id }) => id));
+    return result;
+  }
+}
+
 function setup() {
-  const enqueue = jest.fn<Promise<number | null | void>, [readonly EncodedTask[]]>(async () => 7);
-  const batcher = new EnqueueBatcher(standIn<TaskStore>({ enqueue }));
+  const enqueue = jest.fn<Promise<Stored>, [readonly EncodedTask[]]>(async () => STORED);
+  const enqueueTaking = jest.fn<Promise<Stored>, [readonly EncodedTask[], Offer]>(async () => STORED);
+  const claimedBy = jest.fn<Promise<ClaimedTask[]>, [string]>(async () => []);
+  const claimer = new QuietClaimer();
+  const batcher = new EnqueueBatcher(
+    standIn<TaskStore>({ enqueue, enqueueTaking, claimedBy }),
+    standIn<Claimer>(claimer),
+  );
   const statements = () => enqueue.mock.calls.map(([tasks]) => tasks.map(({ taskId }) => taskId).join(''));
   const add = (ids: string) => [...ids].map((id) => watch(batcher.enqueue(task(id))));
   /** The store refuses every statement that holds one of these tasks. */
@@ -26,8 +49,9 @@ function setup() {
     enqueue.mockImplementation(async (tasks) => {
       const culprit = tasks.find(({ taskId }) => ids.includes(taskId));
       if (culprit) throw error(culprit.taskId);
+      return STORED;
     });
-  return { batcher, enqueue, statements, add, refuse };
+  return { batcher, enqueue, enqueueTaking, claimedBy, claimer, statements, add, refuse };
 }
 
 const states = (seen: { state: string }[]) => seen.map(({ state }) => state);
@@ -37,33 +61,33 @@ describe('EnqueueBatcher: what waits to be stored', () => {
 
   it('is bounded in number: callers beyond it are refused until there is room', async () => {
     const { batcher, enqueue } = setup();
-    const commit = deferred<number>();
+    const commit = deferred<Stored>();
     enqueue.mockReturnValue(commit.promise);
     const taken = Array.from({ length: 20_000 }, (_, n) => batcher.enqueue(task(`${n}`)));
     await expect(batcher.enqueue(task('one more'))).rejects.toThrow(QueueBusyError);
-    commit.resolve(7);
+    commit.resolve(STORED);
     await Promise.all(taken);
     expect(await batcher.enqueue(task('later'))).toBe(7);
   });
 
   it('makes those wait that say so', async () => {
     const { batcher, enqueue } = setup();
-    const commit = deferred<number>();
+    const commit = deferred<Stored>();
     enqueue.mockReturnValueOnce(commit.promise);
     const large = batcher.enqueue(task('a', json(64 * 1024 * 1024)));
     const waiting = ['b', 'c'].map((id) => batcher.enqueue(task(id, json(40 * 1024 * 1024)), 'wait'));
     await expect(batcher.enqueue(task('d'))).rejects.toThrow(QueueBusyError);
-    commit.resolve(7);
+    commit.resolve(STORED);
     expect(await Promise.all([large, ...waiting])).toEqual([7, 7, 7]);
   });
 
   it('is bounded in bytes, but for one task alone', async () => {
     const { batcher, enqueue } = setup();
-    const commit = deferred<number>();
+    const commit = deferred<Stored>();
     enqueue.mockReturnValueOnce(commit.promise);
     const large = batcher.enqueue(task('a', json(65 * 1024 * 1024)));
     await expect(batcher.enqueue(task('b'))).rejects.toThrow(QueueBusyError);
-    commit.resolve(7);
+    commit.resolve(STORED);
     expect(await large).toBe(7);
     expect(await batcher.enqueue(task('b'))).toBe(7);
   });
@@ -82,13 +106,13 @@ describe('EnqueueBatcher', () => {
 
   it('stores all tasks of one turn with one statement and answers after it', async () => {
     const { enqueue, statements, add } = setup();
-    const commit = deferred();
+    const commit = deferred<Stored>();
     enqueue.mockReturnValueOnce(commit.promise);
     const seen = add('abc');
     await advance();
     expect(statements()).toEqual(['abc']);
     expect(states(seen)).toEqual(['pending', 'pending', 'pending']);
-    commit.resolve();
+    commit.resolve(STORED);
     await advance();
     expect(states(seen)).toEqual(['resolved', 'resolved', 'resolved']);
   });
@@ -126,6 +150,7 @@ describe('EnqueueBatcher', () => {
       const ids = tasks.map(({ taskId }) => taskId);
       if (ids.includes('b')) throw sqlError('22001');
       stored.push(...ids);
+      return STORED;
     });
     add('abcde');
     await advance();
@@ -178,21 +203,52 @@ describe('EnqueueBatcher', () => {
       const ids = tasks.map(({ taskId }) => taskId).join('');
       if (ids === 'abcd') throw sqlError('22P05');
       if (ids.includes('c')) throw databaseAway();
+      return STORED;
     });
     const seen = add('abcd');
     await advance(10_000);
     expect(states(seen)).toEqual(['resolved', 'resolved', 'rejected', 'rejected']);
   });
 
+  describe('where workers are offered', () => {
+    const OFFER: Offer = { instance: 'me', token: 'token', workers: 2, floor: 1 };
+    const taken = [aClaimedTask({ id: '1' })];
+
+    it('hands over what they got, and says that nothing waits', async () => {
+      const { batcher, enqueue, enqueueTaking, claimer } = setup();
+      claimer.offer = OFFER;
+      enqueueTaking.mockResolvedValueOnce({ earliest: Infinity, taken });
+      const seen = watch(batcher.enqueue(task('a')));
+      await advance();
+      expect(seen.value).toBe(Infinity);
+      expect(enqueueTaking.mock.calls).toEqual([[[task('a')], OFFER]]);
+      expect(claimer.taken).toEqual(['1']);
+      expect(enqueue).not.toHaveBeenCalled();
+    });
+
+    it('finds what they got from a try whose answer was lost', async () => {
+      const { enqueueTaking, claimedBy, claimer, add } = setup();
+      claimer.offer = OFFER;
+      enqueueTaking.mockRejectedValueOnce(databaseAway()).mockResolvedValueOnce({ earliest: null, taken: [] });
+      claimedBy.mockRejectedValueOnce(databaseAway()).mockResolvedValueOnce(taken);
+      enqueueTaking.mockResolvedValueOnce({ earliest: null, taken: [] });
+      const seen = add('a');
+      await advance(1_000);
+      expect(seen.map(({ value }) => value)).toEqual([-Infinity]);
+      expect(claimedBy.mock.calls).toEqual([['token'], ['token']]);
+      expect(claimer.taken).toEqual(['1']);
+    });
+  });
+
   it('is idle when the last statement has ended', async () => {
     const { batcher, enqueue, add } = setup();
-    const commit = deferred();
+    const commit = deferred<Stored>();
     enqueue.mockReturnValueOnce(commit.promise);
     add('a');
     const idle = watch(batcher.idle());
     await advance();
     expect(idle.state).toBe('pending');
-    commit.resolve();
+    commit.resolve(STORED);
     await advance();
     expect(idle.state).toBe('resolved');
   });

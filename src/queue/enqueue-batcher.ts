@@ -4,7 +4,8 @@ import { isDatabaseUnavailable } from '../common/problem/database-errors.js';
 import { Batcher } from './batcher.js';
 import type { EncodedTask } from './new-task.js';
 import { isDataError } from './store/queue-database.js';
-import { TaskStore } from './store/task-store.js';
+import { TaskStore, type Offer } from './store/task-store.js';
+import { Claimer } from './workers/claimer.js';
 
 /** What one process holds of tasks that are not stored yet; more than a second's worth at full speed. */
 const MAX_WAITING_TASKS = 20_000;
@@ -39,11 +40,14 @@ export class EnqueueBatcher {
     inFlight: 2,
   });
 
-  constructor(private readonly store: TaskStore) {}
+  constructor(
+    private readonly store: TaskStore,
+    private readonly claimer: Claimer,
+  ) {}
 
   /**
-   * Resolves, when the task is committed, with a time before which no task of its batch is promised to start:
-   * milliseconds of the epoch. Where there is no room for it: waits, or throws QueueBusyError.
+   * Resolves, when the task is committed, with a time before which no task of its batch that waits is promised to start:
+   * milliseconds of the epoch, Infinity where idle workers have taken all of it. Where there is no room for it: waits, or throws QueueBusyError.
    */
   async enqueue(task: EncodedTask, whenFull: 'refuse' | 'wait' = 'refuse'): Promise<number> {
     const bytes = Buffer.byteLength(task.json);
@@ -103,15 +107,22 @@ export class EnqueueBatcher {
     }
   }
 
-  private async insert(tasks: EncodedTask[]): Promise<number> {
-    for (const delay of RETRY_DELAYS_MS) {
+  private insert(tasks: EncodedTask[]): Promise<number> {
+    return this.claimer.offerWorkers((offer) => this.insertFor(tasks, offer));
+  }
+
+  private async insertFor(tasks: EncodedTask[], offer: Offer | undefined) {
+    for (let tried = 0; ; tried++) {
       try {
-        return (await this.store.enqueue(tasks)) ?? -Infinity;
+        const { earliest, taken } = await (offer ? this.store.enqueueTaking(tasks, offer) : this.store.enqueue(tasks));
+        // A try whose answer was lost may have committed, and given tasks to the workers.
+        const missed = offer && earliest === null ? await this.store.claimedBy(offer.token) : [];
+        return { result: earliest ?? -Infinity, taken: [...taken, ...missed] };
       } catch (error) {
-        if (!isDatabaseUnavailable(error)) throw error;
+        const delay = RETRY_DELAYS_MS[tried];
+        if (delay === undefined || !isDatabaseUnavailable(error)) throw error;
         await sleep(delay);
       }
     }
-    return (await this.store.enqueue(tasks)) ?? -Infinity;
   }
 }

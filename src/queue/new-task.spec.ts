@@ -1,12 +1,12 @@
 import fc from 'fast-check';
+import { rowOf as valuesOf } from '../../test/support/queue-doubles.js';
 import { encodeTask, InvalidTaskError, type NewTask } from './new-task.js';
 import { resolveQueueOptions, TASK_PRIORITIES } from './queue-options.js';
 
 const OPTIONS = resolveQueueOptions({ promiseSeconds: { high: 30 } });
 const TASK: NewTask = { appName: 'shop', workflowName: 'deploy', workflowSpec: { steps: [] } };
 
-const rowOf = (changes: Partial<NewTask> = {}) =>
-  JSON.parse(encodeTask({ ...TASK, ...changes }, OPTIONS).json) as Record<string, unknown>;
+const rowOf = (changes: Partial<NewTask> = {}) => valuesOf(encodeTask({ ...TASK, ...changes }, OPTIONS));
 const refusalOf = (changes: Partial<NewTask>): InvalidTaskError | undefined => {
   try {
     encodeTask({ ...TASK, ...changes }, OPTIONS);
@@ -84,9 +84,10 @@ describe('encodeTask', () => {
   it('gives each task an id of its own, "task-" and a UUIDv7, the same outside and inside the row', () => {
     const encoded = Array.from({ length: 50 }, () => encodeTask(TASK, OPTIONS));
     expect(new Set(encoded.map(({ taskId }) => taskId)).size).toBe(50);
-    for (const { taskId, json } of encoded) {
+    for (const task of encoded) {
+      const { taskId } = task;
       expect(taskId).toMatch(/^task-[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-      expect((JSON.parse(json) as { task_id: string }).task_id).toBe(taskId);
+      expect(valuesOf(task).task_id).toBe(taskId);
     }
     const ids = encoded.map(({ taskId }) => taskId);
     expect([...ids].sort()).toEqual(ids);

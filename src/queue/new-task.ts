@@ -25,9 +25,10 @@ export interface NewTask {
   readonly requestId?: string;
 }
 
-/** A task ready to be stored: one element of the INSERT's `jsonb` array, as JSON text (names as in `enqueue.sql.ts`). */
+/** A task ready to be stored. */
 export interface EncodedTask {
   readonly taskId: string;
+  /** One element of the INSERT's `jsonb` array: an array of values, as JSON text (their order as in `enqueue.sql.ts`). */
   readonly json: string;
 }
 
@@ -56,6 +57,7 @@ export function encodeTask(task: NewTask, options: Pick<ResolvedQueueOptions, 'p
   if (task.runAt !== undefined && Number.isNaN(task.runAt.getTime())) {
     throw new InvalidTaskError('runAt', 'is no valid time');
   }
+  // In the order of the statement.
   const row = {
     task_id: newTaskId(),
     app_name: task.appName,
@@ -71,8 +73,8 @@ export function encodeTask(task: NewTask, options: Pick<ResolvedQueueOptions, 'p
     golden_path: task.goldenPath ?? null,
     request_id: task.requestId ?? null,
   };
-  const json = toJson(row);
-  if (UNSTORABLE.test(json)) {
+  const json = toJson(Object.values(row));
+  if (json.includes('\\u') && UNSTORABLE.test(json)) {
     const column = Object.entries(row).find(([, value]) => UNSTORABLE.test(JSON.stringify(value)))?.[0] ?? 'task';
     const field = column.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
     throw new InvalidTaskError(field, 'holds a NUL character or half of a surrogate pair, which jsonb cannot store');
@@ -80,7 +82,7 @@ export function encodeTask(task: NewTask, options: Pick<ResolvedQueueOptions, 'p
   return { taskId: row.task_id, json };
 }
 
-function toJson(row: Record<string, unknown>): string {
+function toJson(row: readonly unknown[]): string {
   try {
     return JSON.stringify(row);
   } catch (error) {

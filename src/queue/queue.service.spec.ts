@@ -1,6 +1,6 @@
 import { Test } from '@nestjs/testing';
 import type { EntityManager } from 'typeorm';
-import { deferred, queueOptions, recordLogs, standIn, turns, watch } from '../../test/support/queue-doubles.js';
+import { deferred, queueOptions, recordLogs, rowOf, standIn, turns, watch } from '../../test/support/queue-doubles.js';
 import { EnqueueBatcher } from './enqueue-batcher.js';
 import { Maintenance } from './maintenance/maintenance.js';
 import { Sweep } from './maintenance/sweep.js';
@@ -30,7 +30,7 @@ async function setup() {
     requestCancel: jest.fn<Promise<string | undefined>, unknown[]>(async () => undefined),
     redrive: jest.fn<Promise<boolean>, unknown[]>(async () => true),
   };
-  const batcher = { enqueue: jest.fn<Promise<void>, [EncodedTask]>(async () => undefined) };
+  const batcher = { enqueue: jest.fn<Promise<number>, [EncodedTask]>(async () => 7) };
   const stats = { read: jest.fn(async () => ({ queue_size: 3 })), readActive: jest.fn(async () => ({ count: 0 })) };
   const runtime = { draining: false, drain: jest.fn(async () => undefined) };
   const claimer = { wake: jest.fn() };
@@ -71,8 +71,6 @@ async function setup() {
   };
 }
 
-const rowOf = (encoded: EncodedTask) => JSON.parse(encoded.json) as Record<string, unknown>;
-
 describe('QueueService', () => {
   afterEach(() => jest.restoreAllMocks());
 
@@ -80,14 +78,14 @@ describe('QueueService', () => {
     it('answers with the id when the row is committed, and only then tells anybody', async () => {
       const { logs, queue, batcher, metrics, woken } = await setup();
       metrics.observeQueueSize(0);
-      const commit = deferred();
+      const commit = deferred<number>();
       batcher.enqueue.mockReturnValueOnce(commit.promise);
       const result = watch(queue.enqueue(TASK));
       await turns();
       expect(result.state).toBe('pending');
       expect(woken()).toEqual([0, 0, 0]);
       expect(logs).toEqual([]);
-      commit.resolve();
+      commit.resolve(7);
       await turns();
       const [encoded] = batcher.enqueue.mock.calls[0]!;
       expect(result.value).toEqual({ taskId: encoded.taskId });
@@ -151,6 +149,14 @@ describe('QueueService', () => {
     });
   });
 
+  it('wakes nobody for a task that an idle worker has taken already', async () => {
+    const { queue, batcher, metrics, woken } = await setup();
+    batcher.enqueue.mockResolvedValueOnce(Infinity);
+    await queue.enqueue(TASK);
+    expect(woken()).toEqual([0, 0, 0]);
+    expect(metrics.snapshot().enqueued).toBe(1);
+  });
+
   describe('enqueueMany', () => {
     it('stores each, and gives the ids in order', async () => {
       const { queue, batcher, metrics, woken } = await setup();
@@ -164,18 +170,18 @@ describe('QueueService', () => {
 
     it('rejects with the first error when all have been tried, and tells of those that are stored', async () => {
       const { logs, queue, batcher, metrics, woken } = await setup();
-      const last = deferred();
+      const last = deferred<number>();
       const [first, second] = [new Error('first'), new Error('second')];
       batcher.enqueue
         .mockRejectedValueOnce(first)
-        .mockResolvedValueOnce(undefined)
+        .mockResolvedValueOnce(7)
         .mockRejectedValueOnce(second)
         .mockReturnValueOnce(last.promise);
       const apps = ['a', 'b', 'c', 'd'];
       const result = watch(queue.enqueueMany(apps.map((appName) => ({ ...TASK, appName }))));
       await turns();
       expect(result.state).toBe('pending');
-      last.resolve();
+      last.resolve(7);
       await turns();
       expect(result).toEqual({ state: 'rejected', value: first });
       expect(metrics.snapshot().enqueued).toBe(2);

@@ -205,7 +205,7 @@ export class QueueService {
         request_id: task.requestId,
       }),
     );
-    this.wake(earliest);
+    if (earliest < Infinity) this.wake(earliest);
     // Housekeeping promotes what is due later; what is due now the claimer finds.
     if (tasks.some((task) => task.runAt || task.delaySeconds)) this.maintenance.lookAgain();
   }

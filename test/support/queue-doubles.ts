@@ -121,3 +121,25 @@ export function recordLogs(): LogLine[] {
   }
   return lines;
 }
+
+/** The values of an encoded task, in the order in which the statement takes them apart. */
+const VALUES = [
+  'task_id',
+  'app_name',
+  'workflow_name',
+  'workflow_spec',
+  'metadata',
+  'priority',
+  'promise_seconds',
+  'run_at',
+  'delay_seconds',
+  'max_attempts',
+  'timeout_seconds',
+  'golden_path',
+  'request_id',
+];
+
+/** An encoded task, by the names of its values. */
+export function rowOf({ json }: { readonly json: string }): Record<string, unknown> {
+  return Object.fromEntries((JSON.parse(json) as unknown[]).map((value, n) => [VALUES[n], value]));
+}

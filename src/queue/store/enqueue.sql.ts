@@ -1,39 +1,83 @@
 import type { Statement } from './queue-database.js';
 
-/**
- * $1: a jsonb array of tasks as `encodeTask` makes them. One `jsonb` parameter for any number of tasks beat every form of unnest. DO NOTHING on
- * the task id, so that the statement can be repeated when the connection broke during its COMMIT. The ledger's trigger
- * takes the actor from `metadata.user`.
- */
-export const enqueue: Statement = {
-  name: 'queue_enqueue',
-  text: `
-WITH input AS MATERIALIZED (
-  SELECT i.*, coalesce(i.due_at, now() + coalesce(i.delay_seconds, 0) * interval '1 second') AS due
+const input = `
+input AS MATERIALIZED (
+  SELECT i.*, due > now() AS later, greatest(due, now()) + promise_seconds * interval '1 second' AS start_by
   FROM (
-    SELECT task_id, app_name, workflow_name, workflow_spec, metadata, priority, promise_seconds, run_at AS due_at,
-           delay_seconds, max_attempts, timeout_seconds, golden_path, request_id
-    FROM jsonb_to_recordset($1::jsonb) AS r(
-      task_id text, app_name text, workflow_name text, workflow_spec jsonb, metadata jsonb, priority text,
-      promise_seconds double precision, run_at timestamptz, delay_seconds double precision, max_attempts integer,
-      timeout_seconds double precision, golden_path text, request_id text)
+    SELECT t ->> 0 AS task_id, t ->> 1 AS app_name, t ->> 2 AS workflow_name, nullif(t -> 3, 'null') AS workflow_spec, t -> 4 AS metadata,
+           t ->> 5 AS priority, (t ->> 6)::double precision AS promise_seconds,
+           coalesce((t ->> 7)::timestamptz, now() + coalesce((t ->> 8)::double precision, 0) * interval '1 second') AS due,
+           (t ->> 9)::integer AS max_attempts, (t ->> 10)::double precision AS timeout_seconds,
+           t ->> 11 AS golden_path, t ->> 12 AS request_id
+    FROM jsonb_array_elements($1::jsonb) AS t
   ) i
-), task AS (
-  INSERT INTO queue_tasks (task_id, app_name, workflow_name, workflow_spec, metadata, priority, status, run_at,
-                           start_by, max_attempts, timeout_seconds, golden_path, request_id)
-  SELECT task_id, app_name, workflow_name, workflow_spec, metadata, priority,
-         CASE WHEN due > now() THEN 'scheduled' ELSE 'pending' END,
-         due, greatest(due, now()) + promise_seconds * interval '1 second', max_attempts, timeout_seconds,
-         golden_path, request_id
-  FROM input
+)`;
+
+const store = (from: string, run: string) => `
+task AS (
+  INSERT INTO queue_tasks (task_id, app_name, workflow_name, workflow_spec, metadata, priority, run_at, start_by,
+                           max_attempts, timeout_seconds, golden_path, request_id, status, attempt, instance, started_at)
+  SELECT task_id, app_name, workflow_name, workflow_spec, metadata, priority, due, start_by,
+         max_attempts, timeout_seconds, golden_path, request_id, ${run}
+  FROM ${from}
   ON CONFLICT (task_id) DO NOTHING
-  RETURNING id, status, start_by, run_at
+  RETURNING *
 ), ready AS (
   INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM task WHERE status = 'pending'
   ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by
 ), scheduled AS (
   INSERT INTO queue_scheduled (id, run_at) SELECT id, run_at FROM task WHERE status = 'scheduled'
   ON CONFLICT (id) DO UPDATE SET run_at = EXCLUDED.run_at
+), stored AS (
+  SELECT CASE WHEN count(*) > 0 THEN coalesce(min(extract(epoch FROM start_by)::double precision * 1000)
+                                                FILTER (WHERE status = 'pending'), 'Infinity') END AS earliest_ms
+  FROM task
+)`;
+
+/**
+ * $1: a jsonb array of tasks as `encodeTask` makes them, each an array of values: of all forms tried, as records and as
+ * arrays of columns, the cheapest to take apart. DO NOTHING on the task id, so that the statement can be repeated when
+ * the connection broke during its COMMIT. The ledger's trigger takes the actor from `metadata.user`. Answers with the
+ * earliest `start_by` of what now waits: infinite where nothing does, null where all had been stored before.
+ */
+export const enqueue: Statement = {
+  name: 'queue_enqueue',
+  text: `WITH ${input}, ${store('input', `CASE WHEN later THEN 'scheduled' ELSE 'pending' END, 0, NULL, NULL`)}
+SELECT earliest_ms FROM stored`,
+};
+
+/**
+ * The same for an instance whose workers are idle: $2 instance, $3 fresh lease token, $4 how many idle workers, $5 the
+ * floor. The tasks with the earliest `start_by` become theirs as they are stored, and are in the answer as a claim's are:
+ * one commit instead of two lies between the call and the run. The order holds, for nobody is passed: where the
+ * instance's own claim, with the same floor, would find anything that waits, or where its lease is over, all are stored
+ * as `pending`. The ledger's trigger writes both states.
+ */
+export const enqueueTaking: Statement = {
+  name: 'queue_enqueue_taking',
+  text: `
+WITH me AS MATERIALIZED (
+  SELECT i.id FROM queue_instances i WHERE i.id = $2 AND i.expires_at > clock_timestamp() AND NOT i.draining
+  FOR KEY SHARE OF i
+), first AS MATERIALIZED (
+  SELECT r.id FROM queue_ready r WHERE r.start_by >= to_timestamp($5::double precision) ORDER BY r.start_by, r.id LIMIT 1
+), ${input}, ordered AS MATERIALIZED (
+  SELECT i.*, EXISTS (SELECT FROM me) AND NOT EXISTS (SELECT FROM first) AND NOT i.later
+              AND row_number() OVER (PARTITION BY i.later ORDER BY i.start_by, i.task_id) <= $4::integer AS taken
+  FROM input i
+), ${store(
+    'ordered',
+    `CASE WHEN later THEN 'scheduled' WHEN taken THEN 'running' ELSE 'pending' END, taken::integer,
+         CASE WHEN taken THEN $2::text END, CASE WHEN taken THEN clock_timestamp() END`,
+  )}, lease AS (
+  INSERT INTO queue_leases (id, lease_token, instance) SELECT id, $3::uuid, $2 FROM task WHERE status = 'running'
+  ON CONFLICT (id) DO UPDATE SET lease_token = EXCLUDED.lease_token, instance = EXCLUDED.instance, prefetched = false,
+                                 cancel_requested = false, cancel_reason = NULL
 )
-SELECT extract(epoch FROM min(start_by))::double precision * 1000 AS earliest_ms FROM task WHERE status = 'pending'`,
+SELECT stored.earliest_ms, t.id, t.task_id, t.attempt, t.failures, t.max_attempts, t.app_name, t.workflow_name,
+       t.workflow_spec, t.metadata, t.timeout_seconds, t.request_id,
+       extract(epoch FROM t.started_at - greatest(t.enqueued_at, t.run_at)) * 1000 AS queue_time_ms,
+       extract(epoch FROM t.start_by)::double precision * 1000 AS start_by_ms, false AS suspect
+FROM stored LEFT JOIN task t ON t.status = 'running'
+ORDER BY t.start_by, t.id`,
 };

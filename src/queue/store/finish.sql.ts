@@ -4,32 +4,37 @@ const body = (locked: string) => `
 WITH settings AS MATERIALIZED (
   SELECT set_config('turnpike.actor', $2, true), set_config('lock_timeout', '500ms', true)
 ), outcome AS MATERIALIZED (
-  SELECT * FROM jsonb_to_recordset($1::jsonb) AS o(id bigint, token uuid, status text, cause text, error_message text,
-                                                   result jsonb, failed boolean, retry_seconds double precision,
-                                                   wait_seconds double precision)
+  SELECT (o ->> 0)::bigint AS id, (o ->> 1)::uuid AS token, o ->> 2 AS status, o ->> 3 AS cause, o ->> 4 AS error_message,
+         nullif(o -> 5, 'null') AS result, (o ->> 6)::boolean AS failed, (o ->> 7)::double precision AS retry_seconds,
+         (o ->> 8)::double precision AS wait_seconds, (o ->> 9)::double precision AS begun_seconds_ago
+  FROM jsonb_array_elements($1::jsonb) AS o
 ), held AS MATERIALIZED (
   ${locked}
 ), released AS (
   DELETE FROM queue_leases l USING held WHERE l.id = held.id
-  RETURNING l.id, l.lease_token, l.cancel_requested, l.cancel_reason
+  RETURNING held.*, l.instance, l.cancel_requested, l.cancel_reason
 ), final AS MATERIALIZED (
-  SELECT o.id, o.result, o.failed, o.retry_seconds, o.wait_seconds,
-         CASE WHEN c.wins THEN 'cancelled' ELSE o.status END AS status,
-         CASE WHEN c.wins THEN 'cancelled' ELSE o.cause END AS cause,
-         CASE WHEN c.wins THEN coalesce(r.cancel_reason, o.error_message) ELSE o.error_message END AS error_message
-  FROM released r JOIN outcome o ON o.id = r.id AND o.token = r.lease_token
-  CROSS JOIN LATERAL (SELECT r.cancel_requested AND o.status <> 'completed' AS wins) c
+  SELECT r.id, r.result, r.failed, r.retry_seconds, r.wait_seconds, r.instance, r.begun_seconds_ago,
+         CASE WHEN c.wins THEN 'cancelled' ELSE r.status END AS status,
+         CASE WHEN c.wins THEN 'cancelled' ELSE r.cause END AS cause,
+         CASE WHEN c.wins THEN coalesce(r.cancel_reason, r.error_message) ELSE r.error_message END AS error_message
+  FROM released r CROSS JOIN LATERAL (SELECT r.cancel_requested AND r.status <> 'completed' AS wins) c
 ), task AS (
   UPDATE queue_tasks t
   SET status = f.status, cause = f.cause, error_message = f.error_message, result = coalesce(f.result, t.result),
       failures = t.failures + CASE WHEN f.failed THEN 1 ELSE 0 END,
+      attempt = t.attempt + CASE WHEN f.begun_seconds_ago IS NULL THEN 0 ELSE 1 END,
+      instance = CASE WHEN f.begun_seconds_ago IS NULL THEN t.instance ELSE f.instance END,
+      started_at = CASE WHEN f.begun_seconds_ago IS NULL THEN t.started_at
+                        ELSE clock_timestamp() - f.begun_seconds_ago * interval '1 second' END,
       completed_at = CASE WHEN f.status NOT IN ('retrying', 'waiting') THEN clock_timestamp() END,
       run_at = CASE WHEN f.status = 'retrying' THEN now() + f.retry_seconds * interval '1 second' ELSE t.run_at END,
       -- The promise counts anew from the time the task may run again: a retry does not go before those that waited.
       start_by = CASE WHEN f.status = 'retrying'
                       THEN now() + f.retry_seconds * interval '1 second' + (t.start_by - t.run_at) ELSE t.start_by END,
       updated_at = clock_timestamp()
-  FROM final f WHERE t.id = f.id AND t.status = 'running'
+  FROM final f
+  WHERE t.id = f.id AND t.status = CASE WHEN f.begun_seconds_ago IS NULL THEN 'running' ELSE 'pending' END
   RETURNING t.id, t.attempt, t.status, t.started_at, t.completed_at,
             CASE WHEN t.status = 'retrying' THEN t.run_at
                  ELSE coalesce(now() + f.wait_seconds * interval '1 second', 'infinity') END AS due
@@ -37,28 +42,33 @@ WITH settings AS MATERIALIZED (
   INSERT INTO queue_scheduled (id, run_at) SELECT id, due FROM task WHERE status IN ('retrying', 'waiting')
   ON CONFLICT (id) DO UPDATE SET run_at = EXCLUDED.run_at
 )
-SELECT id, attempt, status, extract(epoch FROM coalesce(completed_at, clock_timestamp()) - started_at) * 1000 AS execution_time_ms
+SELECT id, attempt, status,
+       (extract(epoch FROM coalesce(completed_at, clock_timestamp()) - started_at) * 1000)::double precision AS execution_time_ms
 FROM task`;
 
 /**
- * $1 a jsonb array of {id, token, status, cause, error_message, result, failed, retry_seconds, wait_seconds};
- * $2 the actor. What waits without `wait_seconds` waits until somebody wakes it.
+ * $1 a jsonb array of [id, token, status, cause, error_message, result, failed, retry_seconds, wait_seconds,
+ * begun_seconds_ago]; $2 the actor. What waits without `wait_seconds` waits until somebody wakes it. With `begun_seconds_ago` it is the start and the end of a prefetched task's run in one: the row is still
+ * `pending`, and the ledger's trigger writes both changes.
  *
  * Fenced: only rows whose lease still carries the run's token are touched; what does not come back did not match. Locks
- * in id order, through a materialized CTE and not by the plan of the DELETE, so that two batches cannot deadlock. With
- * a cancel requested, any outcome but `completed` becomes `cancelled`, so that no cancel dies with its lease.
+ * in id order, through a materialized CTE and not by the plan of the DELETE, so that two batches cannot deadlock; the
+ * leases are looked up by an array, which the planner does by their key whatever it takes the size of the table for.
+ * With a cancel requested, any outcome but `completed` becomes `cancelled`, so that no cancel dies with its lease.
  */
 export const finish: Statement = {
   name: 'queue_finish',
-  text: body(`SELECT l.id FROM settings, queue_leases l JOIN outcome o ON o.id = l.id AND o.token = l.lease_token
+  text: body(`SELECT o.* FROM settings, queue_leases l JOIN outcome o ON o.id = l.id AND o.token = l.lease_token
+  WHERE l.id = ANY(ARRAY(SELECT id FROM outcome))
   ORDER BY l.id FOR UPDATE OF l`),
 };
 
 /** The same, going round tasks whose row somebody else holds locked. */
 export const finishUnlocked: Statement = {
   name: 'queue_finish_unlocked',
-  text: body(`SELECT l.id FROM settings, queue_leases l JOIN outcome o ON o.id = l.id AND o.token = l.lease_token
+  text: body(`SELECT o.* FROM settings, queue_leases l JOIN outcome o ON o.id = l.id AND o.token = l.lease_token
   JOIN queue_tasks q ON q.id = l.id
+  WHERE l.id = ANY(ARRAY(SELECT id FROM outcome))
   ORDER BY l.id FOR UPDATE OF l SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED`),
 };
 

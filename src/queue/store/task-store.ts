@@ -7,7 +7,7 @@ import { decide, wake } from './decide.sql.js';
 import { doneFor } from './done-for.sql.js';
 import { cancelIdle, lookAt, requestCancel } from './cancel.sql.js';
 import { claim, claimedBy, claimUnlocked } from './claim.sql.js';
-import { enqueue } from './enqueue.sql.js';
+import { enqueue, enqueueTaking } from './enqueue.sql.js';
 import { notify } from './notify.sql.js';
 import { finish, finishUnlocked, standing } from './finish.sql.js';
 import { handBack, handBackUnlocked } from './hand-back.sql.js';
@@ -29,6 +29,8 @@ export interface FinishRow {
   readonly retry_seconds: number | null;
   /** Of a task that waits: it goes on after so long at the latest; null for no limit. */
   readonly wait_seconds: number | null;
+  /** Of a prefetched task whose start is not in the database yet: this records it as well. */
+  readonly begun_seconds_ago: number | null;
 }
 
 /** A prefetched task that a worker has begun. */
@@ -52,6 +54,30 @@ export interface Standing {
   readonly status: TaskStatus;
   readonly attempt: number;
   readonly lease_token: string | null;
+}
+
+/** Idle workers of an instance, for tasks that are just being stored. */
+export interface Offer {
+  readonly instance: string;
+  /** Of the leases of what they get. */
+  readonly token: string;
+  readonly workers: number;
+  /** The claimer's. */
+  readonly floor: number;
+}
+
+export interface Stored {
+  /**
+   * The earliest time at which one of those that now wait is promised to start, in milliseconds of the epoch; infinite
+   * where none waits, null where all had been stored before.
+   */
+  readonly earliest: number | null;
+  /** What idle workers got. */
+  readonly taken: readonly ClaimedTask[];
+}
+
+interface StoredRow {
+  readonly earliest_ms: number | null;
 }
 
 /** Who asks for a change, for the ledger. */
@@ -88,13 +114,24 @@ export class TaskStore {
 
   constructor(private readonly database: QueueDatabase) {}
 
-  /**
-   * Stores tasks, committed when it resolves; safe to repeat with the same tasks. The earliest time at which one of those
-   * that are pending now is promised to start, in milliseconds of the epoch; null where none is, or all had been stored.
-   */
-  async enqueue(tasks: readonly EncodedTask[]): Promise<number | null> {
-    const [row] = await this.database.run<{ earliest_ms: number | null }>(enqueue, [asArray(tasks)]);
-    return row?.earliest_ms ?? null;
+  /** Stores tasks, committed when it resolves; safe to repeat with the same tasks. */
+  async enqueue(tasks: readonly EncodedTask[]): Promise<Stored> {
+    const [row] = await this.database.run<StoredRow>(enqueue, [asArray(tasks)]);
+    return { earliest: row?.earliest_ms ?? null, taken: [] };
+  }
+
+  /** The same, and idle workers take the first of them where nothing waits before those. */
+  async enqueueTaking(tasks: readonly EncodedTask[], offer: Offer): Promise<Stored> {
+    const { instance, token, workers, floor } = offer;
+    const values = [asArray(tasks), instance, token, workers, inSeconds(floor)];
+    const rows = await this.database.run<StoredRow & ClaimRow>(enqueueTaking, values);
+    return {
+      earliest: rows[0]?.earliest_ms ?? null,
+      taken: claimed(
+        rows.filter(({ id }) => id !== null),
+        token,
+      ),
+    };
   }
 
   /** Stores tasks in the caller's own transaction, with whose commit the workers are woken. */
@@ -140,12 +177,12 @@ export class TaskStore {
 
   /** Records outcomes; what is missing in the answer had lost its lease. */
   finish(rows: readonly FinishRow[], actor: string): Promise<Finished[]> {
-    return this.database.run<Finished>(finish, [JSON.stringify(rows), actor]);
+    return this.database.run<Finished>(finish, [asTuples(rows), actor]);
   }
 
   /** The same, but leaves out tasks whose row somebody else holds locked. */
   finishUnlocked(rows: readonly FinishRow[], actor: string): Promise<Finished[]> {
-    return this.database.run<Finished>(finishUnlocked, [JSON.stringify(rows), actor]);
+    return this.database.run<Finished>(finishUnlocked, [asTuples(rows), actor]);
   }
 
   standing(ids: readonly string[]): Promise<Standing[]> {
@@ -261,6 +298,24 @@ function claimed(rows: ClaimRow[], token: string): ClaimedTask[] {
     startBy: row.start_by_ms,
     suspect: row.suspect,
   }));
+}
+
+/** In the order in which `finish.sql.ts` takes them apart. */
+function asTuples(rows: readonly FinishRow[]): string {
+  return JSON.stringify(
+    rows.map((row) => [
+      row.id,
+      row.token,
+      row.status,
+      row.cause,
+      row.error_message,
+      row.result,
+      row.failed,
+      row.retry_seconds,
+      row.wait_seconds,
+      row.begun_seconds_ago,
+    ]),
+  );
 }
 
 function asArray(tasks: readonly EncodedTask[]): string {

@@ -11,7 +11,7 @@ import {
   watch,
   type Deferred,
 } from '../../../test/support/queue-doubles.js';
-import type { TaskStore } from '../store/task-store.js';
+import type { Offer, TaskStore } from '../store/task-store.js';
 import type { AbortReason, ClaimedTask } from '../task-handler.js';
 import { Claimer } from './claimer.js';
 import type { Heartbeat, HeldLease } from './heartbeat.js';
@@ -34,6 +34,9 @@ function setup({ workers = 5, prefetch = 0 }: { workers?: number; prefetch?: num
   const pool = {
     get room() {
       return workers + prefetch - runs.size;
+    },
+    get idleWorkers() {
+      return workers - runs.size;
     },
     start: jest.fn((task: ClaimedTask) => void runs.add(runKey(task.id, task.leaseToken))),
     take: jest.fn((tasks: ClaimedTask[]) => tasks.forEach((task) => runs.add(runKey(task.id, task.leaseToken)))),
@@ -489,6 +492,120 @@ describe('Claimer', () => {
       claimer.start();
       await answer(0);
       await expect(claimer.stop()).resolves.toBeUndefined();
+    });
+  });
+
+  it('does not look again for each worker that becomes free once a claim has found all there was', async () => {
+    const { claimer, claims, answer, end } = setup({ workers: 2 });
+    claimer.start();
+    await answer(0, '1');
+    await end('1');
+    expect(claims).toHaveLength(1);
+    claimer.wake(7);
+    await answer(1, '2', '3');
+    await end('2');
+    expect(claims).toHaveLength(3);
+  });
+
+  it('looks again for a worker that becomes free when the last claim failed, or another word came meanwhile', async () => {
+    const { claimer, claims, answer, end } = setup({ workers: 3 });
+    claimer.start();
+    await answer(0, '1', '2');
+    claimer.wake(7);
+    claims[1]!.answer.reject(sqlError('40001'));
+    await advance();
+    await end('1');
+    expect(claims).toHaveLength(3);
+    claimer.wake(7);
+    await answer(2);
+    expect(claims).toHaveLength(4);
+  });
+
+  describe('an offer of idle workers', () => {
+    const nothing = { result: 'stored', taken: [] };
+
+    /** A claimer that has found nothing to do, and an offer whose tasks are stored when the test says so. */
+    async function idle(options: { workers?: number } = {}) {
+      const all = setup(options);
+      all.claimer.start();
+      await all.answer(0);
+      const stored = deferred<{ result: string; taken: ClaimedTask[] }>();
+      const store = jest.fn((_: Offer | undefined) => stored.promise);
+      const seen = watch(all.claimer.offerWorkers(store));
+      return { ...all, stored, seen, offer: store.mock.calls[0]![0] };
+    }
+
+    it('names the idle workers, and starts what they got after the answer to whoever stored it', async () => {
+      const { offer, stored, seen, started, claimer } = await idle({ workers: 3 });
+      expect(offer).toEqual({ instance: 'me', token: expect.any(String), workers: 3, floor: expect.any(Number) });
+      expect(claimer.beforeLeasesRead()).toContain(offer!.token);
+      stored.resolve({ result: 'stored', taken: [aClaimedTask({ id: '1', leaseToken: offer!.token })] });
+      for (let turn = 0; turn < 5; turn++) await Promise.resolve();
+      expect(seen.value).toBe('stored');
+      expect(started()).toEqual([]);
+      await advance(1);
+      expect(started()).toEqual(['1']);
+      expect(claimer.beforeLeasesRead()).not.toContain(offer!.token);
+    });
+
+    it('is the only one, and no claim begins beside it', async () => {
+      const { claimer, claims, stored } = await idle();
+      const second = jest.fn(async (_: Offer | undefined) => nothing);
+      await claimer.offerWorkers(second);
+      expect(second).toHaveBeenCalledWith(undefined);
+      claimer.wake(5);
+      await advance();
+      expect(claims).toHaveLength(1);
+      stored.resolve({ ...nothing });
+      await advance(1);
+      expect(claims).toHaveLength(2);
+    });
+
+    it('is not made while a claim is under way, no worker is idle, or nothing may be claimed', async () => {
+      const store = jest.fn(async (_: Offer | undefined) => nothing);
+      const asleep = setup();
+      await asleep.claimer.offerWorkers(store); // it has not started
+      const claiming = setup();
+      claiming.claimer.start();
+      await claiming.claimer.offerWorkers(store);
+      const busy = setup({ workers: 1 });
+      busy.claimer.start();
+      await busy.answer(0, '1');
+      await busy.claimer.offerWorkers(store);
+      const lost = setup();
+      lost.claimer.start();
+      await lost.answer(0);
+      lost.heartbeat.alive = false;
+      await lost.claimer.offerWorkers(store);
+      expect(store.mock.calls).toEqual([[undefined], [undefined], [undefined], [undefined]]);
+    });
+
+    it('leaves to the rescuer what an instance got whose lease is lost meanwhile', async () => {
+      const { heartbeat, stored, started } = await idle();
+      heartbeat.instanceId = 'me again';
+      stored.resolve({ result: 'stored', taken: [aClaimedTask({ id: '1' })] });
+      await advance(1);
+      expect(started()).toEqual([]);
+    });
+
+    it('that could not be stored is the error of its caller, and the next claim begins', async () => {
+      const { claimer, claims, stored, seen } = await idle();
+      claimer.wake();
+      stored.reject(new Error('away'));
+      await advance(1);
+      expect(seen.state).toBe('rejected');
+      expect(claims).toHaveLength(2);
+    });
+
+    it('is waited for when the claimer stops', async () => {
+      const { claimer, offer, stored, started } = await idle();
+      const stopped = watch(claimer.stop());
+      await advance();
+      expect(stopped.state).toBe('pending');
+      stored.resolve({ result: 'stored', taken: [aClaimedTask({ id: '1', leaseToken: offer!.token })] });
+      await advance(1);
+      expect(stopped.state).toBe('resolved');
+      expect(started()).toEqual(['1']);
     });
   });
 });

@@ -2,13 +2,21 @@ import { randomUUID } from 'node:crypto';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { isDatabaseUnavailable } from '../../common/problem/database-errors.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from '../queue-options.js';
-import { TaskStore } from '../store/task-store.js';
+import { TaskStore, type Offer } from '../store/task-store.js';
 import type { ClaimedTask } from '../task-handler.js';
 import { Heartbeat, type HeldLease, type LeaseHolder } from './heartbeat.js';
 import { runKey } from './run.js';
 import { WorkerPool } from './worker-pool.js';
 
 const FULL_LOOK_MS = 1_000;
+
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+/** What became of tasks that were stored while workers were offered. */
+interface Taking<T> {
+  readonly result: T;
+  readonly taken: readonly ClaimedTask[];
+}
 
 /**
  * Fetches work for free workers: woken by this process's own commits, by a notification, by a worker that became free,
@@ -20,7 +28,13 @@ export class Claimer implements LeaseHolder {
   /** Tokens of claims that may have committed without this process knowing what they took. */
   private readonly openTokens = new Set<string>();
   private claiming: Promise<void> | undefined;
+  /** Workers are offered to tasks that are being stored. */
+  private offering: Promise<void> | undefined;
   private again = false;
+  /** Workers have become free in this turn of the event loop. */
+  private freed = false;
+  /** Tasks may wait that no claim has found: else a worker that becomes free is no reason to look. */
+  private mayWait = true;
   /** No task that this process does not know is promised to start before this time; milliseconds of the epoch. */
   private floor = -Infinity;
   private nextFullLook = 0;
@@ -36,22 +50,57 @@ export class Claimer implements LeaseHolder {
 
   start(): void {
     this.running = true;
-    this.pool.onWorkerFree(() => this.wake(Infinity));
+    this.pool.onWorkerFree(() => void this.onFree());
+    this.schedule();
     this.wake();
   }
 
-  /** No claim begins after this; resolves when the one under way has ended. */
+  /** No claim and no offer begins after this; resolves when those under way have ended. */
   async stop(): Promise<void> {
     this.running = false;
     clearTimeout(this.timer);
-    await this.claiming;
+    await Promise.all([this.claiming, this.offering]);
   }
 
-  /** There may be work, promised to start at `earliest` (milliseconds of the epoch) or later; -Infinity: nobody knows. */
+  /**
+   * Lets tasks be stored, and hands those that come back as taken to the idle workers offered for them. No offer where
+   * a claim or another offer is under way: whatever that one takes comes first.
+   */
+  async offerWorkers<T>(store: (offer: Offer | undefined) => Promise<Taking<T>>): Promise<T> {
+    const workers = this.canClaim && !this.claiming && !this.offering ? this.pool.idleWorkers : 0;
+    if (workers <= 0) return (await store(undefined)).result;
+    const token = randomUUID();
+    const instance = this.heartbeat.instanceId;
+    const floor = this.fullLookIsDue ? -Infinity : this.floor;
+    this.openTokens.add(token);
+    const stored = store({ instance, token, workers, floor });
+    this.offering = stored
+      .then(async ({ taken }) => {
+        await nextTurn(); // whoever stores them hears of it before they run
+        // Else as in a claim: the rescuer returns them.
+        if (instance === this.heartbeat.instanceId) for (const task of taken) this.pool.start(task);
+      })
+      .catch(() => undefined) // the error is the caller's
+      .finally(() => {
+        this.offering = undefined;
+        this.openTokens.delete(token);
+        if (this.again) this.wake(Infinity);
+      });
+    return (await stored).result;
+  }
+
+  /**
+   * There may be work, promised to start at `earliest` (milliseconds of the epoch) or later; -Infinity: nobody knows;
+   * Infinity: there is only room for what was there before.
+   */
   wake(earliest = -Infinity): void {
+    if (earliest < Infinity) this.mayWait = true;
+    if (!this.mayWait) return;
     this.again = true;
     this.floor = Math.min(this.floor, earliest);
-    this.claiming ??= this.claimAll().finally(() => {
+    // Whoever ends what is under way, or frees a worker, wakes the claimer again.
+    if (this.claiming || this.offering || !this.canClaim) return;
+    this.claiming = this.claimAll().finally(() => {
       this.claiming = undefined;
       if (this.again && this.canClaim) this.wake(Infinity);
       else this.schedule();
@@ -98,10 +147,18 @@ export class Claimer implements LeaseHolder {
   private async claimAll(): Promise<void> {
     while (this.again && this.canClaim) {
       this.again = false;
-      const room = this.pool.room;
-      // A full hand means that there is probably more.
-      if ((await this.claimOnce(room)) === room) this.again = true;
+      await this.claimOnce(this.pool.room);
+      await nextTurn();
     }
+  }
+
+  /** All workers that become free in one turn of the event loop share a claim. */
+  private async onFree(): Promise<void> {
+    if (this.freed || !this.mayWait) return;
+    this.freed = true;
+    await nextTurn();
+    this.freed = false;
+    this.wake(Infinity);
   }
 
   private get canClaim(): boolean {
@@ -113,18 +170,16 @@ export class Claimer implements LeaseHolder {
     return Math.max(1, Math.floor(this.options.prefetch / 2));
   }
 
-  /** The number of tasks started. */
-  private async claimOnce(limit: number): Promise<number> {
+  private async claimOnce(limit: number): Promise<void> {
     const token = randomUUID();
     const instance = this.heartbeat.instanceId;
     this.openTokens.add(token);
     try {
       const tasks = await this.claimUnder(token, limit, instance);
       // The lease was lost meanwhile: these stand under the old id, and the rescuer returns them.
-      if (instance !== this.heartbeat.instanceId) return 0;
+      if (instance !== this.heartbeat.instanceId) return;
       if (this.options.prefetch > 0) this.pool.take(tasks);
       else for (const task of tasks) this.pool.start(task);
-      return tasks.length;
     } finally {
       // Not before the runs stand in the pool: their leases would look like strays.
       this.openTokens.delete(token);
@@ -133,14 +188,21 @@ export class Claimer implements LeaseHolder {
 
   private async claimUnder(token: string, limit: number, instance: string): Promise<ClaimedTask[]> {
     const floor = this.floor;
-    this.floor = Infinity; // what wakes this process from here on may lower it
+    const full = this.fullLookIsDue;
+    if (full) this.nextFullLook = performance.now() + FULL_LOOK_MS;
+    // What wakes this process from here on may lower the floor, and makes it look again.
+    this.floor = Infinity;
+    this.mayWait = false;
     try {
       const claim = this.options.prefetch > 0 ? 'prefetch' : 'claim';
-      const tasks = await this.store[claim](limit, instance, token, this.isTimeForFullLook() ? -Infinity : floor);
+      const tasks = await this.store[claim](limit, instance, token, full ? -Infinity : floor);
       this.floor = Math.min(this.floor, tasks.at(-1)?.startBy ?? floor);
+      // A full hand means that there is probably more.
+      if (tasks.length === limit) this.mayWait = this.again = true;
       return tasks;
     } catch (error) {
       this.floor = -Infinity;
+      this.mayWait = true;
       this.logger.warn({ msg: 'Claim failed', error: error instanceof Error ? error.message : String(error) });
       // The claim may have committed although its answer was lost.
       return isDatabaseUnavailable(error) ? this.store.claimedBy(token).catch(() => []) : [];
@@ -148,11 +210,8 @@ export class Claimer implements LeaseHolder {
   }
 
   /** Once a second the floor does not count, for whatever came by without a word. */
-  private isTimeForFullLook(): boolean {
-    const now = performance.now();
-    if (now < this.nextFullLook) return false;
-    this.nextFullLook = now + FULL_LOOK_MS;
-    return true;
+  private get fullLookIsDue(): boolean {
+    return performance.now() >= this.nextFullLook;
   }
 
   private schedule(): void {
@@ -160,7 +219,11 @@ export class Claimer implements LeaseHolder {
     if (!this.running) return;
     // What a floor may have hidden is looked for when the next full look is due.
     const fullLook = this.floor === -Infinity ? Infinity : Math.max(0, this.nextFullLook - performance.now());
-    this.timer = setTimeout(() => this.wake(), Math.min(this.options.pollSeconds * 1_000, fullLook));
+    const look = () => {
+      this.wake();
+      if (!this.claiming) this.schedule();
+    };
+    this.timer = setTimeout(look, Math.min(this.options.pollSeconds * 1_000, fullLook));
     this.timer.unref();
   }
 }

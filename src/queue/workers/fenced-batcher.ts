@@ -66,6 +66,11 @@ export class FencedBatcher<Change extends FencedChange> {
     }
   }
 
+  /** Takes a change back that is not on its way to the database; false where it is, or has been. */
+  withdraw(change: Change): boolean {
+    return this.batcher.withdraw((waiting) => waiting.change === change);
+  }
+
   private async flush(waiting: Waiting<Change>[]): Promise<(FencedResult | 'held')[]> {
     const changes = waiting.map(({ change }) => change);
     const { written, wentRound } = await this.record(

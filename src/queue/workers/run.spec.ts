@@ -37,6 +37,13 @@ describe('Run', () => {
     expect(heard).toHaveBeenCalledTimes(1);
   });
 
+  it('tells a handler that asks only after it was aborted', () => {
+    const run = aRun();
+    run.abort('timeout');
+    expect(run.signal).toMatchObject({ aborted: true, reason: 'timeout' });
+    expect(run.signal).toBe(run.signal);
+  });
+
   it('keeps the first reason', () => {
     const run = aRun();
     run.abort('cancelled');

@@ -2,8 +2,10 @@ import type { AbortReason, ClaimedTask, RunJournal, RunLease, TaskRun } from '..
 
 /** One run of a claimed task on this instance, known by the row's key and the lease token together. */
 export class Run implements TaskRun {
-  private readonly controller = new AbortController();
-  readonly signal: AbortSignal = this.controller.signal;
+  readonly key: string;
+  /** Made when somebody asks for the signal: it costs more than all else of a run that takes no time. */
+  private controller: AbortController | undefined;
+  private reason: AbortReason | undefined;
 
   constructor(
     readonly task: ClaimedTask,
@@ -11,19 +13,27 @@ export class Run implements TaskRun {
     readonly journal: RunJournal,
     /** The ledger's name for whoever runs it. */
     readonly actor: string,
-  ) {}
+  ) {
+    this.key = runKey(task.id, task.leaseToken);
+  }
 
-  get key(): string {
-    return runKey(this.task.id, this.task.leaseToken);
+  get signal(): AbortSignal {
+    if (!this.controller) {
+      this.controller = new AbortController();
+      if (this.reason) this.controller.abort(this.reason);
+    }
+    return this.controller.signal;
   }
 
   get abortReason(): AbortReason | undefined {
-    return this.signal.aborted ? (this.signal.reason as AbortReason) : undefined;
+    return this.reason;
   }
 
   /** The first reason stands: what the run writes after that is fenced by its lease anyway. */
   abort(reason: AbortReason): void {
-    if (!this.signal.aborted) this.controller.abort(reason);
+    if (this.reason) return;
+    this.reason = reason;
+    this.controller?.abort(reason);
   }
 
   /** Aborts the run for its timeout when the time is up; returns the function that ends the timer. */

@@ -31,7 +31,12 @@ const outcome = (id: string, changes: Partial<Outcome> = {}): Outcome => ({
   wait_seconds: null,
   ...changes,
 });
-const recorded = ({ id, status }: FinishRow): Finished => ({ id, attempt: 1, status, execution_time_ms: 42 });
+const recorded = ({ id, status }: Pick<FinishRow, 'id' | 'status'>): Finished => ({
+  id,
+  attempt: 1,
+  status,
+  execution_time_ms: 42,
+});
 
 /** A store that records everything until a test tells it otherwise; no task stands anywhere. */
 function setup() {
@@ -71,7 +76,7 @@ describe('StatusBatcher', () => {
     const { finish, standing, add } = setup();
     const seen = add(outcome('a'), outcome('b', { status: 'failed', cause: 'step_failed', failed: true }));
     await advance();
-    const row = { ...outcome('a'), attempt: undefined };
+    const row = { ...outcome('a'), attempt: undefined, begun_seconds_ago: null };
     expect(finish.mock.calls).toEqual([
       [[row, expect.objectContaining({ id: 'b', status: 'failed', cause: 'step_failed', failed: true })], 'worker:me'],
     ]);
@@ -151,9 +156,9 @@ describe('StatusBatcher', () => {
     it('is an own try that had committed, when the task runs in this attempt under its lease', async () => {
       const { batcher, stand } = setup();
       stand('a', 'running');
-      const seen = watch(batcher.start(A));
+      const seen = watch(batcher.start(A).mine);
       await advance();
-      expect(seen.value).toEqual({ id: 'a', attempt: 1, status: 'running', execution_time_ms: 0 });
+      expect(seen.value).toBe(true);
     });
 
     it.each<[string, TaskStatus, number, string | null]>([
@@ -164,23 +169,50 @@ describe('StatusBatcher', () => {
     ])('is lost when %s', async (_, status, attempt, token) => {
       const { batcher, stand } = setup();
       stand('a', status, attempt, token);
-      const seen = watch(batcher.start(A));
+      const seen = watch(batcher.start(A).mine);
       await advance();
-      expect(seen.value).toBe('lost');
+      expect(seen.value).toBe(false);
     });
 
     it('tries again while somebody holds its row locked, and no longer than it has its lease', async () => {
       const { batcher, start, startUnlocked, stand, tasks } = setup();
       start.mockRejectedValueOnce(sqlError('55P03'));
       stand('a', 'pending', 0, 'token-a');
-      const seen = watch(batcher.start(A));
+      const seen = watch(batcher.start(A).mine);
       await advance(1_000);
       expect(seen.state).toBe('pending');
       expect(startUnlocked.mock.calls.length).toBeGreaterThan(3);
       tasks.splice(0, 1);
       stand('a', 'pending', 0, null);
       await advance(300);
-      expect(seen.value).toBe('lost');
+      expect(seen.value).toBe(false);
+    });
+  });
+
+  describe('a start that is taken back before it is on its way', () => {
+    const run = (id: string) => ({ id, token: `token-${id}`, attempt: 1 });
+
+    it('is not written, and the outcome says how long ago it was', async () => {
+      const { batcher, start, finish } = setup();
+      const taken = batcher.start(run('a'));
+      const kept = batcher.start(run('b'));
+      expect(taken.withdraw()).toBe(true);
+      expect(taken.withdraw()).toBe(false);
+      jest.advanceTimersByTime(250);
+      void batcher.finish(outcome('a', { begunAt: taken.begunAt }));
+      await advance();
+      expect(start.mock.calls.map(([rows]) => rows.map(({ id }) => id))).toEqual([['b']]);
+      expect(finish.mock.calls[0]![0]).toMatchObject([{ id: 'a', begun_seconds_ago: 0.25 }]);
+      expect(finish.mock.calls[0]![0][0]).not.toHaveProperty('begunAt');
+      expect(kept.withdraw()).toBe(false);
+    });
+
+    it('stays where it is once it has left', async () => {
+      const { batcher, start } = setup();
+      start.mockReturnValueOnce(new Promise(() => undefined));
+      const underWay = batcher.start(run('a'));
+      await advance();
+      expect(underWay.withdraw()).toBe(false);
     });
   });
 

@@ -4,11 +4,21 @@ import { TaskStore, type FinishRow } from '../store/task-store.js';
 import { FencedBatcher, type FencedChange, type FencedResult } from './fenced-batcher.js';
 import { Heartbeat } from './heartbeat.js';
 
-type Outcome = FinishRow & FencedChange;
-
-interface Start extends FencedChange {
+interface Begun {
   /** Of `performance.now()`. */
-  readonly startedAt: number;
+  readonly begunAt: number;
+}
+
+type Outcome = Omit<FinishRow, 'begun_seconds_ago'> & FencedChange & Partial<Begun>;
+
+type Start = FencedChange & Begun;
+
+/** A start on its way into the database. */
+export interface StartRecord extends Begun {
+  /** Whether the run still is this instance's. */
+  readonly mine: Promise<boolean>;
+  /** Takes it back where it is not on its way yet: the outcome then carries `begunAt`, and records both. */
+  withdraw(): boolean;
 }
 
 /** Records what becomes of runs, many in one statement; see `FencedBatcher` for what can go wrong. */
@@ -32,8 +42,8 @@ export class StatusBatcher {
     this.outcomes = new FencedBatcher<Outcome>(
       {
         keepsLease: false,
-        write: (outcomes, actor) => store.finish(outcomes.map(withoutAttempt), actor),
-        writeUnlocked: (outcomes, actor) => store.finishUnlocked(outcomes.map(withoutAttempt), actor),
+        write: (outcomes, actor) => store.finish(outcomes.map(toFinishRow), actor),
+        writeUnlocked: (outcomes, actor) => store.finishUnlocked(outcomes.map(toFinishRow), actor),
         standing,
         instead: unstorable,
       },
@@ -42,8 +52,10 @@ export class StatusBatcher {
   }
 
   /** Records that a worker has begun a prefetched task just now. */
-  start(run: { readonly id: string; readonly token: string; readonly attempt: number }): Promise<FencedResult> {
-    return this.starts.write({ ...run, status: 'running', startedAt: performance.now() });
+  start(run: { readonly id: string; readonly token: string; readonly attempt: number }): StartRecord {
+    const start: Start = { ...run, status: 'running', begunAt: performance.now() };
+    const mine = this.starts.write(start).then((result) => result !== 'lost');
+    return { begunAt: start.begunAt, mine, withdraw: () => this.starts.withdraw(start) };
   }
 
   /** Records one outcome; one that cannot be stored makes its task fail, and no other of its batch. */
@@ -52,19 +64,18 @@ export class StatusBatcher {
   }
 }
 
-const toStartRow = ({ id, token, startedAt }: Start) => ({
-  id,
-  token,
-  seconds_ago: (performance.now() - startedAt) / 1_000,
-});
+const secondsSince = (time: number) => (performance.now() - time) / 1_000;
 
-function withoutAttempt({ attempt: _, ...row }: Outcome): FinishRow {
-  return row;
+const toStartRow = ({ id, token, begunAt }: Start) => ({ id, token, seconds_ago: secondsSince(begunAt) });
+
+function toFinishRow({ attempt: _, begunAt, ...row }: Outcome): FinishRow {
+  return { ...row, begun_seconds_ago: begunAt === undefined ? null : secondsSince(begunAt) };
 }
 
 function whatJsonCanHold(outcome: Outcome): Outcome {
+  if (outcome.result === null) return outcome;
   try {
-    JSON.stringify(outcome);
+    JSON.stringify(outcome.result);
     return outcome;
   } catch (error) {
     return unstorable(outcome, error as Error);

@@ -17,7 +17,7 @@ import type { AbortReason, ClaimedTask, TaskHandler, TaskOutcome, TaskRun } from
 import type { Heartbeat } from './heartbeat.js';
 import { runKey } from './run.js';
 import type { FencedResult } from './fenced-batcher.js';
-import type { StatusBatcher } from './status-batcher.js';
+import type { StartRecord, StatusBatcher } from './status-batcher.js';
 
 mockSleep();
 const { WorkerPool } = await import('./worker-pool.js');
@@ -40,9 +40,7 @@ function setup({ workers = 3, prefetch = 0 }: { workers?: number; prefetch?: num
     status,
     execution_time_ms: 1_234.5,
   }));
-  const begin = jest.fn<Promise<FencedResult>, [{ id: string; token: string; attempt: number }]>(
-    async ({ id, attempt }): Promise<Finished> => ({ id, attempt, status: 'running', execution_time_ms: 0 }),
-  );
+  const begin = jest.fn<StartRecord, [{ id: string; token: string; attempt: number }]>(() => recording());
   const handBack = jest.fn<
     Promise<{ id: string; status?: string }[]>,
     [{ id: string; token: string }[], string, string]
@@ -97,6 +95,13 @@ function setup({ workers = 3, prefetch = 0 }: { workers?: number; prefetch?: num
     run,
   };
 }
+
+/** A start that is on its way already, unless `waits`. */
+const recording = (mine: Promise<boolean> = Promise.resolve(true), waits = false): StartRecord => ({
+  begunAt: 77,
+  mine,
+  withdraw: () => waits,
+});
 
 const FAILED: TaskOutcome = {
   status: 'failed',
@@ -306,7 +311,7 @@ describe('WorkerPool', () => {
       expect(handBack).not.toHaveBeenCalled();
       expect(metrics.snapshot()).toMatchObject({ lost: 1, completed: 0, failed: 0 });
       expect(logs.at(-1)).toMatchObject({ level: 'warn', msg: expect.stringContaining('lease was lost') });
-      expect(freed).toHaveBeenCalledTimes(1);
+      expect(freed).toHaveBeenCalled();
     });
 
     it('is known also from the answer of the database', async () => {
@@ -375,7 +380,7 @@ describe('WorkerPool', () => {
     });
     expect(metrics.snapshot()).toMatchObject({ completed: 0, lost: 0 });
     expect(pool.room).toBe(3);
-    expect(freed).toHaveBeenCalledTimes(1);
+    expect(freed).toHaveBeenCalled();
   });
 
   describe('prefetched tasks', () => {
@@ -406,24 +411,47 @@ describe('WorkerPool', () => {
 
     it('have their start recorded before their outcome, and lose that when the start is refused', async () => {
       const { take, handled, begin, finish, metrics } = setup({ workers: 1, prefetch: 1 });
-      const started = deferred<FencedResult>();
-      begin.mockReturnValueOnce(started.promise);
+      const started = deferred<boolean>();
+      begin.mockReturnValueOnce(recording(started.promise));
       take('1', '2');
       expect(begin).toHaveBeenCalledWith({ id: '1', token: 'token-1', attempt: 1 });
       handled[0]!.end.resolve(COMPLETED);
       await advance();
       expect(finish).not.toHaveBeenCalled();
       expect(handled[0]!.run.signal.aborted).toBe(false);
-      started.resolve('lost');
+      started.resolve(false);
       await advance();
       expect(handled[0]!.run.signal.reason).toBe('lost');
       expect(finish).not.toHaveBeenCalled();
       expect(metrics.snapshot()).toMatchObject({ lost: 1, completed: 0 });
     });
 
+    it('have both recorded at once when the handler returns before their start is on its way', async () => {
+      const { take, handled, begin, finish } = setup({ workers: 1, prefetch: 1 });
+      begin.mockReturnValueOnce(recording(new Promise(() => undefined), true));
+      take('1');
+      handled[0]!.end.resolve(FAILED);
+      await advance();
+      expect(finish.mock.calls).toEqual([[expect.objectContaining({ id: '1', status: 'failed', begunAt: 77 })]]);
+    });
+
+    it('have their start on record when a shutdown hands them back', async () => {
+      const { pool, take, handled, begin, handBack, key } = setup({ workers: 1, prefetch: 1 });
+      const started = deferred<boolean>();
+      begin.mockReturnValueOnce(recording(started.promise, true));
+      take('1');
+      pool.abort(key('1'), 'shutdown');
+      handled[0]!.end.resolve(ABORTED);
+      await advance();
+      expect(handBack).not.toHaveBeenCalled();
+      started.resolve(true);
+      await advance();
+      expect(handBack).toHaveBeenCalledTimes(1);
+    });
+
     it('are left to the rescuer when their start cannot be recorded', async () => {
       const { take, handled, begin, finish, pool } = setup({ workers: 1, prefetch: 0 });
-      begin.mockRejectedValueOnce(new Error('away'));
+      begin.mockReturnValueOnce(recording(Promise.reject(new Error('away'))));
       take('1');
       handled[0]!.end.resolve(COMPLETED);
       await advance();
@@ -434,19 +462,19 @@ describe('WorkerPool', () => {
 
     it('are not run before their start is recorded when an instance has died with them', async () => {
       const { pool, handled, begin } = setup({ workers: 1, prefetch: 1 });
-      const started = deferred<FencedResult>();
-      begin.mockReturnValueOnce(started.promise);
+      const started = deferred<boolean>();
+      begin.mockReturnValueOnce(recording(started.promise));
       pool.take([aClaimedTask({ id: '1', suspect: true })]);
       await advance();
       expect(handled).toEqual([]);
-      started.resolve({ id: '1', attempt: 1, status: 'running', execution_time_ms: 0 });
+      started.resolve(true);
       await advance();
       expect(ids(handled)).toEqual(['1']);
     });
 
     it('are not run at all when an instance has died with them and their start is refused', async () => {
       const { pool, handled, begin, finish } = setup({ workers: 1, prefetch: 1 });
-      begin.mockResolvedValueOnce('lost');
+      begin.mockReturnValueOnce(recording(Promise.resolve(false)));
       pool.take([aClaimedTask({ id: '1', suspect: true })]);
       await advance();
       expect([handled, finish.mock.calls]).toEqual([[], []]);
@@ -502,7 +530,7 @@ describe('WorkerPool', () => {
       expect(pool.room).toBe(2);
       expect(pool.keys()).toEqual(new Set([key('2')]));
       expect(pool.has('1', 'token-1')).toBe(false);
-      expect(freed).toHaveBeenCalledTimes(1);
+      expect(freed).toHaveBeenCalled();
     });
 
     it('give a set that does not change under whoever holds it', () => {
@@ -512,7 +540,7 @@ describe('WorkerPool', () => {
       expect(before.size).toBe(0);
     });
 
-    it('keep the worker until the outcome is recorded', async () => {
+    it('have the worker free when its handler has returned, before the outcome is recorded', async () => {
       const { pool, start, finish, freed } = setup();
       const commit = deferred<FencedResult>();
       finish.mockReturnValueOnce(commit.promise);
@@ -520,13 +548,24 @@ describe('WorkerPool', () => {
       const idle = watch(pool.idle());
       end.resolve(COMPLETED);
       await advance();
-      expect(pool.room).toBe(2);
+      expect(pool.room).toBe(3);
       expect(idle.state).toBe('pending');
-      expect(freed).not.toHaveBeenCalled();
+      expect(freed).toHaveBeenCalledTimes(1);
       commit.resolve('lost');
       await advance();
-      expect(pool.room).toBe(3);
+      expect(freed).toHaveBeenCalledTimes(2);
       expect(idle.state).toBe('resolved');
+    });
+
+    it('have runs and outcomes that are not recorded for at most twice the workers', async () => {
+      const { pool, start, finish } = setup({ workers: 2 });
+      finish.mockReturnValue(new Promise(() => undefined));
+      for (const id of ['1', '2', '3']) start(id).end.resolve(COMPLETED);
+      await advance();
+      expect(pool.room).toBe(1);
+      start('4').end.resolve(COMPLETED);
+      await advance();
+      expect(pool.room).toBe(0);
     });
 
     it('have the worker free by the time they call back', async () => {

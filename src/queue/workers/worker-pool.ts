@@ -9,16 +9,17 @@ import { TaskHandler, type AbortReason, type ClaimedTask, type TaskOutcome } fro
 import type { TaskStatus } from '../task-status.js';
 import { Heartbeat } from './heartbeat.js';
 import { Run, runKey } from './run.js';
-import { StatusBatcher } from './status-batcher.js';
+import { StatusBatcher, type StartRecord } from './status-batcher.js';
 
 type Waiting = Extract<TaskOutcome, { status: 'waiting' }>;
-type Ending = Omit<FinishRow, 'id' | 'token'>;
+type Ending = Omit<FinishRow, 'id' | 'token' | 'begun_seconds_ago'>;
 
 /**
  * Runs claimed tasks, at most `workers` at a time, and records how they ended.
  *
- * Without prefetch a worker is free again when the outcome of its run is committed. With it, as soon as the handler has
- * returned: the outcomes of short handlers gather into large batches, and `room` bounds what is not yet recorded.
+ * A worker is free again as soon as its handler has returned: the next claim is on its way while the outcome is being
+ * committed, and with prefetch the outcomes of short handlers gather into large batches. `room` bounds what is not yet
+ * recorded. A prefetched task whose handler has returned before its start was written has both written at once.
  */
 @Injectable()
 export class WorkerPool {
@@ -43,7 +44,15 @@ export class WorkerPool {
 
   /** The number of tasks it can take. */
   get room(): number {
-    return this.options.workers + this.options.prefetch - this.prefetched.size - this.runs.size;
+    const { workers, prefetch } = this.options;
+    const free = workers - this.busy + prefetch;
+    const unrecorded = workers + Math.max(workers, prefetch) - this.runs.size;
+    return Math.min(free, unrecorded) - this.prefetched.size;
+  }
+
+  /** The workers that have nothing to do, and to whom nothing is promised. */
+  get idleWorkers(): number {
+    return this.prefetched.size > 0 ? 0 : Math.min(this.options.workers - this.busy, this.room);
   }
 
   /** Calls back whenever there is more room. */
@@ -64,7 +73,7 @@ export class WorkerPool {
 
   /** Runs a task that is running already by the database's word. */
   start(task: ClaimedTask): void {
-    this.run(task, () => Promise.resolve(true));
+    this.run(task);
   }
 
   private beginPrefetched(): void {
@@ -72,15 +81,15 @@ export class WorkerPool {
       if (this.busy >= this.options.workers) return;
       this.prefetched.delete(key);
       const waitedMs = performance.now() - takenAt;
-      this.run({ ...task, queueTimeMs: task.queueTimeMs + waitedMs }, (run) => this.recordStart(run));
+      this.run({ ...task, queueTimeMs: task.queueTimeMs + waitedMs }, true);
     }
   }
 
-  private run(task: ClaimedTask, started: (run: Run) => Promise<boolean>): void {
+  private run(task: ClaimedTask, wasPrefetched = false): void {
     const actor = `worker:${this.heartbeat.instanceId}`;
     const run = new Run(task, this.heartbeat, this.journals.journalOf(task, this.heartbeat, actor), actor);
     this.runs.set(run.key, run);
-    const ended = this.carryOut(run, started(run)).finally(() => {
+    const ended = this.carryOut(run, wasPrefetched ? this.recordStart(run) : undefined).finally(() => {
       this.runs.delete(run.key);
       this.ended.delete(run.key);
       this.onFree();
@@ -113,7 +122,7 @@ export class WorkerPool {
     while (this.ended.size > 0) await Promise.all(this.ended.values());
   }
 
-  private async carryOut(run: Run, started: Promise<boolean>): Promise<void> {
+  private async carryOut(run: Run, start: StartRecord | undefined): Promise<void> {
     const { task } = run;
     const labels = {
       task_id: task.taskId,
@@ -133,14 +142,14 @@ export class WorkerPool {
     const endTimer = task.timeoutSeconds === null ? () => undefined : run.abortAfter(task.timeoutSeconds * 1_000);
     this.busy++;
     // A task that kills its process must not do so unrecorded twice: the crash would never count.
-    const runs = !task.suspect || (await started.catch(() => false));
+    const runs = !task.suspect || !start || (await start.mine.catch(() => false));
     const outcome: TaskOutcome = runs ? await this.handle(run) : { status: 'aborted' };
     this.busy--;
     endTimer();
     this.beginPrefetched();
+    this.onFree();
     try {
-      if (!(await started)) return this.discard(labels);
-      await this.record(run, outcome, labels);
+      await this.record(run, outcome, start, labels);
     } catch (error) {
       // Not recorded: the lease stands without a run, and the next heartbeat, or the rescuer, returns the task.
       this.logger.error({ msg: 'The outcome of a task could not be recorded', ...labels, error: messageOf(error) });
@@ -156,15 +165,15 @@ export class WorkerPool {
     }
   }
 
-  /** Whether the run still is this instance's. The handler does not wait for it: its outcome does. */
-  private recordStart(run: Run): Promise<boolean> {
+  /** The handler does not wait for it: its outcome does. */
+  private recordStart(run: Run): StartRecord {
     const { id, leaseToken: token, attempt } = run.task;
-    const started = this.statuses.start({ id, token, attempt }).then((result) => result !== 'lost');
-    started.then(
+    const start = this.statuses.start({ id, token, attempt });
+    start.mine.then(
       (mine) => mine || run.abort('lost'),
       () => undefined, // the run meets the error when it wants to record its outcome
     );
-    return started;
+    return start;
   }
 
   private async handBack(tasks: readonly ClaimedTask[]): Promise<void> {
@@ -178,11 +187,19 @@ export class WorkerPool {
     this.onFree();
   }
 
-  private async record(run: Run, outcome: TaskOutcome, labels: Record<string, unknown>): Promise<void> {
+  private async record(
+    run: Run,
+    outcome: TaskOutcome,
+    start: StartRecord | undefined,
+    labels: Record<string, unknown>,
+  ): Promise<void> {
+    const isHandedBack = () => run.abortReason === 'shutdown' && outcome.status === 'aborted';
+    const joined = start !== undefined && !isHandedBack() && start.withdraw();
+    if (start && !joined && !(await start.mine)) return this.discard(labels);
     const reason = run.abortReason;
     if (reason === 'lost') return this.discard(labels);
     const { task } = run;
-    if (reason === 'shutdown' && outcome.status === 'aborted') {
+    if (isHandedBack()) {
       const runs = [{ id: task.id, token: task.leaseToken }];
       const [returned] = await this.store.handBack(runs, run.actor, 'handed_back');
       if (!returned) return this.discard(labels);
@@ -197,6 +214,7 @@ export class WorkerPool {
       id: task.id,
       token: task.leaseToken,
       attempt: task.attempt,
+      ...(joined && { begunAt: start.begunAt }),
       ...ending,
     });
     if (finished === 'lost') return this.discard(labels);

@@ -1,3 +1,4 @@
+import { finish } from '../../../src/queue/store/finish.sql.js';
 import { prefetch, startPrefetched } from '../../../src/queue/store/prefetch.sql.js';
 import { ListStore } from '../../../src/queue/store/list-store.js';
 import { abortion, aTask, completes, failure, type InstanceOptions } from '../../support/queue-harness.js';
@@ -162,12 +163,23 @@ describe('prefetched tasks', () => {
     expect(await fixture.becomes(ahead[2]!, 'completed')).toMatchObject({ attempt: 1, metadata: { held: true } });
   });
 
-  it('survive a lost answer to the claim and to the start', async () => {
+  it('survive a lost answer to the claim, to the start, to the end, and to both at once', async () => {
     const proxy = new LossyProxy(new URL(fixture.url));
     try {
       const api = await fixture.startApi();
       const worker = await fixture.start({ url: await proxy.listen(), workers: 2, prefetch: 10 });
-      for (const statement of [prefetch, startPrefetched]) {
+      const shown: InstanceOptions['behaviour'] = async (run) => {
+        await fixture.becomes(run.task.taskId, 'running');
+        return { status: 'completed' };
+      };
+      const cases = [
+        [prefetch, completes],
+        [startPrefetched, shown],
+        [finish, shown],
+        [finish, completes],
+      ] as const;
+      for (const [statement, behaviour] of cases) {
+        worker.handler.behaviour = behaviour;
         const lost = proxy.loseAnswerTo(statement);
         const enqueued = await api.queue.enqueueMany(Array.from({ length: 5 }, () => aTask()));
         await fixture.allBecome(
@@ -176,7 +188,9 @@ describe('prefetched tasks', () => {
         );
         await lost;
       }
-      expect([...worker.handler.counts.values()]).toEqual(Array(10).fill(1));
+      expect([...worker.handler.counts.values()]).toEqual(Array(20).fill(1));
+      const ways = await fixture.query(`SELECT count(*)::int FROM queue_task_events GROUP BY task_id`);
+      expect(ways).toEqual(Array(20).fill({ count: 3 }));
     } finally {
       await proxy.close();
     }
