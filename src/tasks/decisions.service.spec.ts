@@ -61,13 +61,20 @@ describe('DecisionsService', () => {
 
   it.each([
     [{ approvers: ['ann', 'eve'] }, "'bob' is none of those who may decide: ann, eve"],
-    [{ notSubmitter: true }, "'bob' submitted the task, and this step asks for somebody else's decision"],
+    [{ notSubmitter: true }, "'bob' submitted the task, and this step asks for somebody else's approval"],
   ])('refuses who may not decide: %j', async (waitsFor, detail) => {
     const task = { status: 'waiting', metadata: { user: 'bob' } } as Partial<QueueTask>;
     const { service, queue } = await setup([waiting('ask', waitsFor)], { task });
     const refused = service.decide(TASK_ID, { decision: 'approve' }, BOB);
     await expect(refused).rejects.toMatchObject({ code: 'forbidden', detail });
     expect(queue.decide).not.toHaveBeenCalled();
+  });
+
+  it('lets whoever submitted the task reject it', async () => {
+    const task = { status: 'waiting', metadata: { user: 'bob' } } as Partial<QueueTask>;
+    const { service, queue } = await setup([waiting('ask', { notSubmitter: true })], { task });
+    await service.decide(TASK_ID, { decision: 'reject' }, BOB);
+    expect(queue.wakeWaiting).toHaveBeenCalledWith(TASK_ID, BOB, 'rejected');
   });
 
   it.each<[string, Partial<QueueTaskStep>[], string | undefined, object]>([

@@ -39,7 +39,7 @@ export class DecisionsService {
     if (!task) throw noSuchTask(taskId);
     const step = chosen(await this.steps.find({ where: { taskId }, order: { position: 'ASC' } }), answer, task);
     const approval = step.waitsFor as unknown as Approval;
-    const bar = barTo(approval, by.actor, task.metadata.user);
+    const bar = barTo(approval, answer.decision, by.actor, task.metadata.user);
     if (bar !== undefined) throw new Problem('forbidden', bar);
     const { decision, comment } = answer;
     if (!(await this.queue.decide(taskId, { step: step.name, decision, comment }, by))) {

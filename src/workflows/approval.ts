@@ -1,5 +1,6 @@
-import { parseDuration } from '../common/duration.js';
 import type { Decision } from '../queue/task-handler.js';
+import { durationMs } from './step-formats.js';
+import type { StepConfig } from './step-runner.js';
 
 /** What a step waits for, as its row keeps it for those who decide. */
 export interface Approval {
@@ -8,7 +9,7 @@ export interface Approval {
   readonly approvers?: readonly string[];
   /** So many different people must approve; one rejection is enough. */
   readonly count: number;
-  /** Whoever submitted the task may not decide. */
+  /** Whoever submitted the task may not approve. */
   readonly notSubmitter: boolean;
   /** What counts when the time is up. */
   readonly default: 'approve' | 'reject';
@@ -30,21 +31,26 @@ export const MANUAL_APPROVAL: WantedApproval = {
   seconds: null,
 };
 
-/** The config of an approval step, its references resolved; throws with a sentence where a value is unfit. */
-export function approvalOf(config: Readonly<Record<string, unknown>>): WantedApproval {
-  const { message, approvers, count = 1, timeout, not_submitter: notSubmitter, default: byDefault = 'reject' } = config;
-  const milliseconds = typeof timeout === 'string' ? parseDuration(timeout) : Number(timeout) * 1_000;
-  if (timeout !== undefined && !(Number(milliseconds) > 0))
-    throw new Error(`has no valid timeout: ${JSON.stringify(timeout)}`);
+/** What stands in the config of an approval step, as its schema has it. */
+interface ApprovalConfig {
+  readonly message?: string;
+  readonly approvers?: readonly string[];
+  readonly count?: number;
+  readonly timeout?: number | string;
+  readonly not_submitter?: boolean;
+  readonly default?: 'approve' | 'reject';
+}
+
+/** The config of an approval step, its references resolved and checked. */
+export function approvalOf(config: StepConfig): WantedApproval {
+  const { message, approvers, count = 1, timeout, not_submitter: notSubmitter = false } = config as ApprovalConfig;
   return {
     approval: {
-      ...(typeof message === 'string' ? { message } : {}),
-      ...(Array.isArray(approvers) ? { approvers: approvers.map(String) } : {}),
-      count: Number(count),
-      notSubmitter: notSubmitter === true || notSubmitter === 'true',
-      default: byDefault === 'approve' ? 'approve' : 'reject',
+      ...(message === undefined ? {} : { message }),
+      ...(approvers === undefined ? {} : { approvers }),
+      ...{ count, notSubmitter, default: (config as ApprovalConfig).default ?? 'reject' },
     },
-    seconds: timeout === undefined ? null : milliseconds! / 1_000,
+    seconds: timeout === undefined ? null : durationMs(timeout) / 1_000,
   };
 }
 
@@ -68,10 +74,15 @@ export function verdictOf(
   return { approved: false, why: `nobody decided in time (${missing}): that counts as a rejection` };
 }
 
-/** Why somebody may not decide; undefined where they may. */
-export function barTo(approval: Approval, actor: string, submitter: unknown): string | undefined {
-  if (approval.notSubmitter && actor === submitter) {
-    return `'${actor}' submitted the task, and this step asks for somebody else's decision`;
+/** Why somebody may not decide so; undefined where they may. Whoever submitted a task may always reject it. */
+export function barTo(
+  approval: Approval,
+  decision: Decision['decision'],
+  actor: string,
+  submitter: unknown,
+): string | undefined {
+  if (approval.notSubmitter && decision === 'approve' && actor === submitter) {
+    return `'${actor}' submitted the task, and this step asks for somebody else's approval`;
   }
   if (approval.approvers && !approval.approvers.includes(actor)) {
     return `'${actor}' is none of those who may decide: ${approval.approvers.join(', ')}`;

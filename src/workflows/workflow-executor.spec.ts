@@ -274,7 +274,7 @@ describe('WorkflowExecutor', () => {
       });
       const unfit = { ...spec(step('a', { config: { size: '${parameters.size}' } })), parameters: { size: '' } };
       expect(await executor.handle(aRun({ workflowSpec: unfit }).run)).toMatchObject({
-        errorMessage: "step 'a' cannot run with its config: size: must be a number",
+        errorMessage: "step 'a' cannot run: size: must be a number",
       });
       expect(names()).toEqual([]);
     });

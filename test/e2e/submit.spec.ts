@@ -98,7 +98,7 @@ describe('a submission', () => {
       labels: {},
       metadata: { user: 'admin', source: 'api', golden_path: 'deploy-app' },
       outputs: {},
-      steps: [{ ...step, ...times, cause: null, error_message: null, outputs: {} }],
+      steps: [{ ...step, ...times, cause: null, error_message: null, outputs: {}, tries: 1, waits_for: null }],
       links: { self: `/api/tasks/${taskId}`, events: `/api/tasks/${taskId}/events`, logs: `/api/tasks/${taskId}/logs` },
     });
     const logs = await service.get(answer.json.links.logs as string);
@@ -166,7 +166,7 @@ describe('a submission', () => {
     const taskId = await service.submit(documentOf([{ command, env: { GREETING: 'good day' } }]));
     await service.waitForTask(taskId, 'completed');
     const [place, names, values, files] = (await service.get(`/api/tasks/${taskId}/logs`)).text.split('\n');
-    expect(place).toContain(`${service.dataDir}/workspaces/${taskId}.1/`);
+    expect(place).toContain(`${service.dataDir}/workspaces/${taskId}/workspace`);
     expect(names!.split(' ').filter((name) => !['_', 'SHLVL', 'PWD', 'OLDPWD', 'TURNPIKE_RUN'].includes(name))).toEqual(
       ['ATTEMPT', 'GREETING', 'HOME', 'PATH', 'STEP_OUTPUT', 'TASK_ID', 'TMPDIR'],
     );

@@ -54,21 +54,27 @@ export class StepExecution {
     }
   }
 
+  /** The step with the values its references stand for. Throws with a sentence where one is missing or unfit. */
+  resolve(step: StepDefinition): ResolvedStep {
+    const resolved = resolve(step, this.registry.get(step.type) ?? {}, this.scope);
+    const { config, problems } = this.registry.validateResolved(step.type, resolved.config);
+    if (problems[0]) throw new UnfitValue(problems[0]);
+    return { ...resolved, config };
+  }
+
   private async tryOnce(step: StepDefinition): Promise<StepResult & Pick<StepOutcome, 'variables'>> {
     try {
       const runner = this.registry.get(step.type);
       if (!runner) return failed(step, `this worker has no runner for type '${step.type}'`);
-      const resolved = resolve(step, runner, this.scope);
-      const { config, problems } = this.registry.validateResolved(step.type, resolved.config);
-      if (problems[0]) return failed(step, unfit(problems[0]));
-      const missing = await this.registry.missingPrograms(step.type, config, stepPath(resolved.env));
+      const resolved = this.resolve(step);
+      const missing = await this.registry.missingPrograms(step.type, resolved.config, stepPath(resolved.env));
       if (missing.length > 0) return failed(step, `needs ${missing.join(', ')}, which is not on this worker`);
-      const result = await runner.run({ ...resolved, config }, this.contextOf(step));
+      const result = await runner.run(resolved, this.contextOf(step));
       return result.status === 'completed' ? await this.conclude(step, result) : result;
     } catch (error) {
       if (this.signal.aborted) return { status: 'aborted' };
       const reason = error instanceof Error ? error.message : String(error);
-      const isValue = error instanceof UnresolvedReferences || error instanceof ScriptValueError;
+      const isValue = [UnresolvedReferences, ScriptValueError, UnfitValue].some((kind) => error instanceof kind);
       return failed(step, isValue ? `cannot run: ${reason}` : `could not be run: ${reason}`);
     }
   }
@@ -105,9 +111,11 @@ export class StepExecution {
   }
 }
 
-/** What a value makes wrong that became known only now. */
-function unfit({ path, message, hint }: StepProblem): string {
-  return `cannot run with its config: ${path.join('.')}: ${message}${hint === undefined ? '' : ` (${hint})`}`;
+/** A value that became known only now does not fit the config. */
+class UnfitValue extends Error {
+  constructor({ path, message, hint }: StepProblem) {
+    super(`${path.join('.')}: ${message}${hint === undefined ? '' : ` (${hint})`}`);
+  }
 }
 
 function failed(step: StepDefinition, problem: string): Failed {

@@ -8,7 +8,6 @@ import {
 import { approvalOf, MANUAL_APPROVAL, verdictOf, type Approval } from '../approval.js';
 import type { LogWriter } from '../log-writer.js';
 import type { Plan, PlannedStep } from '../plan.js';
-import { resolveValue } from '../references/references.js';
 import type { WorkflowScope } from '../references/workflow-scope.js';
 import { followersOf } from './followers.js';
 import { verdictOn } from './step-conditions.js';
@@ -144,9 +143,9 @@ export class WorkflowRun {
     const { step, position } = node;
     let wanted: ReturnType<typeof approvalOf>;
     try {
-      wanted = step.type === 'approval' ? approvalOf(resolveValue(step.config, this.scope)) : MANUAL_APPROVAL;
+      wanted = step.type === 'approval' ? approvalOf(this.steps.resolve(step).config) : MANUAL_APPROVAL;
     } catch (error) {
-      const errorMessage = `step '${step.name}' ${(error as Error).message}`;
+      const errorMessage = `step '${step.name}' cannot run: ${(error as Error).message}`;
       return this.fail(node, { status: 'failed', cause: 'step_failed', errorMessage, outputs: {}, tries: 1 });
     }
     await this.run.journal.waitStep(position, { ...wanted.approval }, wanted.seconds);
