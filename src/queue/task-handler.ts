@@ -52,6 +52,14 @@ export interface StepEnd {
   readonly tries?: number;
 }
 
+/** A step at the beginning of a run. */
+export interface BeginningStep {
+  readonly name: string;
+  readonly type: string;
+  readonly keep?: boolean;
+  readonly start?: boolean;
+}
+
 /** A step that will not run, and why. */
 export interface SkippedStep {
   readonly position: number;
@@ -110,11 +118,9 @@ export interface RunJournal {
   storedSteps(): Promise<StoredStep[]>;
   /**
    * Notes all steps of the run as pending but those to `keep`, which stay as they are (found by their names). What earlier
-   * runs made of the others makes way; the ledger has it.
+   * runs made of the others makes way; the ledger has it. Those to `start` are running from here on, as by `startStep`.
    */
-  beginSteps(
-    steps: readonly { readonly name: string; readonly type: string; readonly keep?: boolean }[],
-  ): Promise<void>;
+  beginSteps(steps: readonly BeginningStep[]): Promise<void>;
   startStep(position: number): Promise<void>;
   /** The step waits for people to decide, at most `seconds` (null: for good). */
   waitStep(position: number, waitsFor: Readonly<Record<string, unknown>>, seconds: number | null): Promise<void>;

@@ -1,5 +1,12 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import { LeaseLostError, TaskHandler, type StoredStep, type TaskOutcome, type TaskRun } from '../queue/task-handler.js';
+import {
+  type BeginningStep,
+  LeaseLostError,
+  TaskHandler,
+  type StoredStep,
+  type TaskOutcome,
+  type TaskRun,
+} from '../queue/task-handler.js';
 import { LogWriter } from './log-writer.js';
 import { planOf, type Plan } from './plan.js';
 import { referencesIn, resolveText, UnresolvedReferences } from './references/references.js';
@@ -87,12 +94,13 @@ export class WorkflowExecutor extends TaskHandler {
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
     try {
-      await journal.beginSteps(withKept(plan, kept));
       const logged = task.attempt > 1 ? await journal.loggedBytes() : 0;
       const log = new LogWriter(journal, this.options.logLimitBytes, logged);
       const scope = new WorkflowScope(spec);
       const steps = new StepExecution(this.registry, scope, run, workspace, log, stop.signal);
-      const outcome = await new WorkflowRun(plan, run, scope, steps, log, this.options, stop).execute(kept);
+      const flow = new WorkflowRun(plan, run, scope, steps, log, this.options, stop);
+      await journal.beginSteps(beginning(plan, kept, task.attempt === 1 ? flow.first() : NONE));
+      const outcome = await flow.execute(kept);
       return await this.conclude(outcome, run, spec.workflow, scope, log);
     } finally {
       signal.removeEventListener('abort', onAbort);
@@ -138,7 +146,7 @@ export class WorkflowExecutor extends TaskHandler {
     kept: ReadonlyMap<number, StoredStep>,
     { position, errorMessage }: Refusal,
   ): Promise<TaskOutcome> {
-    await journal.beginSteps(withKept(plan, kept));
+    await journal.beginSteps(beginning(plan, kept, NONE));
     await journal.finishStep(position, { status: 'failed', cause: 'missing_program', errorMessage });
     await journal.closeSteps('missing_program');
     return { status: 'failed', cause: 'step_failed', errorMessage, retryable: true };
@@ -158,8 +166,12 @@ interface Refusal {
   readonly errorMessage: string;
 }
 
-function withKept(plan: Plan, kept: ReadonlyMap<number, StoredStep>) {
-  return plan.steps.map(({ step, position }) => ({ name: step.name, type: step.type, keep: kept.has(position) }));
+const NONE: ReadonlySet<number> = new Set();
+
+function beginning(plan: Plan, kept: ReadonlyMap<number, StoredStep>, started: ReadonlySet<number>): BeginningStep[] {
+  return plan.steps.map(({ step: { name, type }, position }) => ({
+    ...{ name, type, keep: kept.has(position), start: started.has(position) },
+  }));
 }
 
 /** The workflow's own results; one that needs the output of a step that did not run is left out, with a note. */

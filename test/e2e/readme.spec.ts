@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
-import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { cleanUp, ServiceProcess } from '../support/service-process.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
@@ -25,6 +25,7 @@ describe('what the pages tell a newcomer to type', () => {
     service = await ServiceProcess.start({ env: { DATABASE_URL: database.url } });
     folder = await mkdtemp(join(tmpdir(), 'turnpike-readme-'));
     await writeFile(join(folder, 'admin-token'), service.token);
+    await symlink(resolve('examples'), join(folder, 'examples'));
   });
   afterAll(async () => {
     await cleanUp();

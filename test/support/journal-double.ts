@@ -1,5 +1,6 @@
 import {
   LeaseLostError,
+  type BeginningStep,
   type ClaimedTask,
   type LogChunk,
   type RunJournal,
@@ -24,8 +25,10 @@ export class JournalDouble implements RunJournal {
     return this.steps;
   }
 
-  async beginSteps(steps: readonly { name: string; type: string; keep?: boolean }[]): Promise<void> {
-    this.note(`begin ${steps.map((step) => `${step.name}${step.keep ? ' (kept)' : ''}`).join(',')}`);
+  async beginSteps(steps: readonly BeginningStep[]): Promise<void> {
+    this.note(
+      `begin ${steps.map((step) => `${step.name}${step.keep ? ' (kept)' : ''}${step.start ? ' (started)' : ''}`).join(',')}`,
+    );
   }
 
   async startStep(position: number): Promise<void> {

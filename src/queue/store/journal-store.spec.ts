@@ -44,8 +44,8 @@ describe('JournalStore', () => {
     expect(statement).toBe(beginSteps);
     expect(values.slice(0, 5)).toEqual([...FENCE, 3]);
     expect(JSON.parse(values[5] as string)).toEqual([
-      { position: 0, name: 'build', type: 'bash', keep: false },
-      { position: 1, name: 'ship', type: 'http', keep: false },
+      { position: 0, name: 'build', type: 'bash', keep: false, start: false },
+      { position: 1, name: 'ship', type: 'http', keep: false, start: false },
     ]);
     expect(values[6]).toBe(2);
   });

@@ -51,7 +51,12 @@ export class JournalStore {
     };
     return {
       beginSteps: (steps) => {
-        const rows = steps.map(({ name, type, keep = false }, position) => ({ position, name, type, keep }));
+        const rows = steps.map(({ keep = false, start = false, ...step }, position) => ({
+          position,
+          ...step,
+          keep,
+          start,
+        }));
         return writeFenced(beginSteps, task.attempt, JSON.stringify(rows), rows.length);
       },
       startStep: (position) => writeFenced(startStep, position),

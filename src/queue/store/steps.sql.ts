@@ -14,8 +14,9 @@ WITH settings AS MATERIALIZED (
 SELECT id FROM lease`;
 
 /**
- * $4 task_id, $5 attempt, $6 a jsonb array of {position, name, type, keep}, $7 their number: all steps of a run, before
- * the first starts. What is kept stays as an earlier run left it, at its new place where the document has changed.
+ * $4 task_id, $5 attempt, $6 a jsonb array of {position, name, type, keep, start}, $7 their number: all steps of a run,
+ * before any other word of them. What is kept stays as an earlier run left it, at its new place where the document has
+ * changed; what is to start is `running` from here on, one flush earlier than by a statement of its own.
  */
 export const beginSteps: Statement = {
   name: 'queue_begin_steps',
@@ -26,10 +27,11 @@ export const beginSteps: Statement = {
 ), written AS (
   INSERT INTO queue_task_steps (task_id, position, name, type, status, attempt, started_at, completed_at, exit_code, cause,
                                 error_message, outputs, tries, variables, waits_for, deadline)
-  SELECT $4, s.position, s.name, s.type, coalesce(b.status, 'pending'), coalesce(b.attempt, $5::integer), b.started_at,
+  SELECT $4, s.position, s.name, s.type, coalesce(b.status, CASE WHEN s.start THEN 'running' ELSE 'pending' END),
+         coalesce(b.attempt, $5::integer), CASE WHEN s.start THEN clock_timestamp() ELSE b.started_at END,
          b.completed_at, b.exit_code, b.cause, b.error_message, b.outputs, coalesce(b.tries, 1), b.variables, b.waits_for,
          b.deadline
-  FROM lease, jsonb_to_recordset($6::jsonb) AS s(position integer, name text, type text, keep boolean)
+  FROM lease, jsonb_to_recordset($6::jsonb) AS s(position integer, name text, type text, keep boolean, start boolean)
   LEFT JOIN before b ON s.keep AND b.name = s.name
   ON CONFLICT (task_id, position) DO UPDATE
   SET name = EXCLUDED.name, type = EXCLUDED.type, status = EXCLUDED.status, attempt = EXCLUDED.attempt,

@@ -9,6 +9,7 @@ import { approvalOf, MANUAL_APPROVAL, verdictOf, type Approval } from '../approv
 import type { LogWriter } from '../log-writer.js';
 import type { Plan, PlannedStep } from '../plan.js';
 import type { WorkflowScope } from '../references/workflow-scope.js';
+import type { StepDefinition } from '../workflow.js';
 import { followersOf } from './followers.js';
 import { verdictOn } from './step-conditions.js';
 import type { StepExecution, StepOutcome } from './step-execution.js';
@@ -22,6 +23,11 @@ interface Node extends PlannedStep {
   failedBefore?: string;
 }
 
+/** Whether a step begins without anybody's word, unless something failed before it. */
+function isPlain({ type, when = 'on_success' }: StepDefinition): boolean {
+  return type !== 'approval' && (when === 'on_success' || when === 'always');
+}
+
 /**
  * One run of a workflow: begins each step when all it needs have ended, as many side by side as it may, and notes in the
  * journal what becomes of each. A failure stops what comes after the failed step, not what runs beside it; it is the
@@ -33,6 +39,8 @@ export class WorkflowRun {
   private readonly ready: Node[] = [];
   private readonly active = new Map<number, Promise<void>>();
   private readonly waiting = new Set<Node>();
+  /** Steps that the journal has as running before they are begun. */
+  private readonly begun = new Set<number>();
   private failure: Failure | undefined;
   private broken: { readonly error: unknown } | undefined;
 
@@ -48,6 +56,16 @@ export class WorkflowRun {
   ) {
     this.nodes = plan.steps.map((planned) => ({ ...planned, left: planned.needs.length }));
     this.followers = followersOf(plan);
+  }
+
+  /** Those of a first run's steps that certainly are the first to begin: the journal may have them as running at once. */
+  first(): ReadonlySet<number> {
+    for (const { step, position, left } of this.nodes) {
+      if (this.begun.size === this.limits.parallelSteps) break;
+      const certain = step.if === undefined && step.unless === undefined && isPlain(step);
+      if (left === 0 && certain) this.begun.add(position);
+    }
+    return this.begun;
   }
 
   /** `kept`: steps that earlier runs have done, by position. */
@@ -107,7 +125,7 @@ export class WorkflowRun {
 
   private async carryOut(node: Node): Promise<void> {
     const { step, position } = node;
-    await this.run.journal.startStep(position);
+    if (!this.begun.has(position)) await this.run.journal.startStep(position);
     const outcome = await this.steps.execute(step);
     // What the step wrote is stored before the step says that it has ended.
     await this.log.close();
