@@ -13,7 +13,7 @@ input AS MATERIALIZED (
   ) i
 )`;
 
-const store = (from: string, run: string) => `
+const store = (from: string, run: string, returning: string) => `
 task AS (
   INSERT INTO queue_tasks (task_id, app_name, workflow_name, workflow_spec, metadata, priority, run_at, start_by,
                            max_attempts, timeout_seconds, golden_path, request_id, status, attempt, instance, started_at)
@@ -21,7 +21,7 @@ task AS (
          max_attempts, timeout_seconds, golden_path, request_id, ${run}
   FROM ${from}
   ON CONFLICT (task_id) DO NOTHING
-  RETURNING *
+  RETURNING ${returning}
 ), ready AS (
   INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM task WHERE status = 'pending'
   ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by
@@ -42,7 +42,7 @@ task AS (
  */
 export const enqueue: Statement = {
   name: 'queue_enqueue',
-  text: `WITH ${input}, ${store('input', `CASE WHEN later THEN 'scheduled' ELSE 'pending' END, 0, NULL, NULL`)}
+  text: `WITH ${input}, ${store('input', `CASE WHEN later THEN 'scheduled' ELSE 'pending' END, 0, NULL, NULL`, 'id, status, start_by, run_at')}
 SELECT earliest_ms FROM stored`,
 };
 
@@ -69,6 +69,7 @@ WITH me AS MATERIALIZED (
     'ordered',
     `CASE WHEN later THEN 'scheduled' WHEN taken THEN 'running' ELSE 'pending' END, taken::integer,
          CASE WHEN taken THEN $2::text END, CASE WHEN taken THEN clock_timestamp() END`,
+    '*',
   )}, lease AS (
   INSERT INTO queue_leases (id, lease_token, instance) SELECT id, $3::uuid, $2 FROM task WHERE status = 'running'
   ON CONFLICT (id) DO UPDATE SET lease_token = EXCLUDED.lease_token, instance = EXCLUDED.instance, prefetched = false,

@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { DedicatedConnection } from '../store/dedicated-connection.js';
-import { CHANNEL, notify } from '../store/notify.sql.js';
+import { CHANNEL, notifyAlone } from '../store/notify.sql.js';
 import { QueueDatabase } from '../store/queue-database.js';
 
 const TIMEOUT_MS = 10_000;
@@ -81,7 +81,7 @@ export class WakeUps {
           wakeUps.push(Number.isFinite(this.readyFrom) ? `ready:${this.readyFrom}` : 'ready');
         this.readyFrom = undefined;
         this.pending.clear();
-        for (const wakeUp of wakeUps) await this.database.run(notify, [wakeUp]);
+        for (const wakeUp of wakeUps) await this.database.run(notifyAlone, [wakeUp]);
       }
     } catch {
       // The commit it tells of stands; whoever waits for it polls.

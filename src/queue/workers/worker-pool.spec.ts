@@ -18,6 +18,7 @@ import type { Heartbeat } from './heartbeat.js';
 import { runKey } from './run.js';
 import type { FencedResult } from './fenced-batcher.js';
 import type { StartRecord, StatusBatcher } from './status-batcher.js';
+import type { WakeUps } from './wake-ups.js';
 
 mockSleep();
 const { WorkerPool } = await import('./worker-pool.js');
@@ -48,13 +49,16 @@ function setup({ workers = 3, prefetch = 0 }: { workers?: number; prefetch?: num
   const journalOf = jest.fn((task: ClaimedTask, _lease: unknown, _actor: string) => ({ of: task.id }));
   const heartbeat = { instanceId: 'me' };
   const metrics = new MetricsCollector();
+  const wake = jest.fn(async () => false);
+  const sendReady = jest.fn();
   const pool = new WorkerPool(
     standIn<TaskHandler>(handler),
-    standIn<TaskStore>({ handBack, handBackUnlocked: handBack }),
+    standIn<TaskStore>({ handBack, handBackUnlocked: handBack, wake }),
     standIn<JournalStore>({ journalOf }),
     standIn<StatusBatcher>({ finish, start: begin }),
     standIn<Heartbeat>(heartbeat),
     metrics,
+    standIn<WakeUps>({ sendReady }),
     queueOptions({ workers, prefetch }),
   );
   const freed = jest.fn();
@@ -93,6 +97,8 @@ function setup({ workers = 3, prefetch = 0 }: { workers?: number; prefetch?: num
     start,
     key,
     run,
+    wake,
+    sendReady,
   };
 }
 
@@ -150,6 +156,23 @@ describe('WorkerPool', () => {
       });
       expect(metrics.snapshot()).toMatchObject({ started: 1, completed: 1, executionTimeMs: 1_235 });
       expect(logs.map(({ msg }) => msg)).toEqual(['Processing task', 'Task completed']);
+    });
+
+    it('a run that waits, and wakes whoever can go on where a decision came meanwhile', async () => {
+      const { run, wake, sendReady, finish } = setup();
+      finish.mockImplementation(async (row) => ({ id: row.id, attempt: 1, status: row.status, execution_time_ms: 0 }));
+      wake.mockResolvedValueOnce(true);
+      const waiting: TaskOutcome = { status: 'waiting', seconds: 60, seenDecision: '7' };
+      expect(await run(waiting)).toMatchObject({ status: 'waiting', wait_seconds: 60, failed: false, cause: null });
+      expect(wake).toHaveBeenCalledWith('task-1', { actor: 'worker:me' }, 'decided', '7');
+      expect(sendReady).toHaveBeenCalledTimes(1);
+      expect(logs.at(-1)).toMatchObject({ msg: 'Task waits for a decision' });
+    });
+
+    it('a failed run whose next attempt has its own time', async () => {
+      const { run } = setup();
+      const failed = { ...FAILED, retryInSeconds: 42 } as TaskOutcome;
+      expect(await run(failed, { maxAttempts: 3 })).toMatchObject({ status: 'retrying', retry_seconds: 42 });
     });
 
     it('a failed run, with cause, message and what it had so far', async () => {

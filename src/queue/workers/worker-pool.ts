@@ -9,6 +9,7 @@ import { TaskHandler, type AbortReason, type ClaimedTask, type TaskOutcome } fro
 import type { TaskStatus } from '../task-status.js';
 import { Heartbeat } from './heartbeat.js';
 import { Run, runKey } from './run.js';
+import { WakeUps } from './wake-ups.js';
 import { StatusBatcher, type StartRecord } from './status-batcher.js';
 
 type Waiting = Extract<TaskOutcome, { status: 'waiting' }>;
@@ -39,6 +40,7 @@ export class WorkerPool {
     private readonly statuses: StatusBatcher,
     private readonly heartbeat: Heartbeat,
     private readonly metrics: MetricsCollector,
+    private readonly wakeUps: WakeUps,
     @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
   ) {}
 
@@ -226,7 +228,7 @@ export class WorkerPool {
   /** Whoever decided while the run was on its way here has seen no task that waits: so it is looked for once more. */
   private async leaveWaiting(run: Run, { seenDecision }: Waiting, labels: Record<string, unknown>): Promise<void> {
     this.logger.log({ msg: 'Task waits for a decision', ...labels });
-    await this.store.wake(run.task.taskId, { actor: run.actor }, 'decided', seenDecision);
+    if (await this.store.wake(run.task.taskId, { actor: run.actor }, 'decided', seenDecision)) this.wakeUps.sendReady();
   }
 
   private finished(status: TaskStatus, executionTimeMs: number, labels: Record<string, unknown>): void {

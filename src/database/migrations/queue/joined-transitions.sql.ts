@@ -21,7 +21,7 @@ DECLARE
 BEGIN
   WITH begun AS (
     SELECT status, count(*) AS tasks, bool_or(metadata ? 'labels') AS labelled,
-           coalesce(sum(extract(epoch FROM started_at - greatest(enqueued_at, run_at)) * 1000), 0) AS queue_time_ms
+           coalesce(sum(date_part('epoch', started_at - greatest(enqueued_at, run_at)) * 1000), 0) AS queue_time_ms
     FROM new_rows GROUP BY status
   ), counted AS (
     INSERT INTO queue_counters (tasks_enqueued, pending, scheduled, running, tasks_started, queue_time_ms)
@@ -83,8 +83,8 @@ BEGIN
   ), way AS MATERIALIZED (
     SELECT was, status, ran, count(*) AS tasks, count(completed_at) AS ended,
            ran OR status = 'running' AS begins, ran OR was = 'running' AS ends,
-           coalesce(sum(extract(epoch FROM started_at - greatest(enqueued_at, run_at)) * 1000), 0) AS queue_time_ms,
-           coalesce(sum(extract(epoch FROM completed_at - started_at) * 1000), 0) AS execution_time_ms
+           coalesce(sum(date_part('epoch', started_at - greatest(enqueued_at, run_at)) * 1000), 0) AS queue_time_ms,
+           coalesce(sum(date_part('epoch', completed_at - started_at) * 1000), 0) AS execution_time_ms
     FROM change GROUP BY was, status, ran
   ), counted AS (
     INSERT INTO queue_counters (scheduled, pending, running, waiting, retrying, completed, failed, cancelled,
