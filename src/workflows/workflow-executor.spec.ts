@@ -76,12 +76,35 @@ describe('WorkflowExecutor', () => {
       expect(await executor.handle(run)).toEqual({ status: 'completed' });
       expect(names()).toEqual(['build', 'deploy']);
       expect(journal.entries).toEqual([
-        'begin build,deploy',
-        'start 0',
+        'begin build (started),deploy',
         'finish 0 completed',
         'start 1',
         'finish 1 completed',
       ]);
+    });
+
+    it('begin with the note of all of them, the first ones that are certain', async () => {
+      const { executor } = await setup(undefined, { parallelSteps: 2 });
+      const group = { parallelGroup: 'a' };
+      const steps = [step('a', group), step('b', { ...group, if: 'true' }), step('c', group), step('d')];
+      const { run, journal } = aRun({ workflowSpec: spec(...steps) });
+      await executor.handle(run);
+      expect(journal.entries.slice(0, 2)).toEqual(['begin a (started),b,c,d', 'start 1']);
+      for (const changes of [{ when: 'on_failure' }, { when: 'manual' }, { type: 'approval' }] as const) {
+        const other = aRun({ workflowSpec: spec(step('a', changes)) });
+        other.journal.steps = [stored('a', { status: 'waiting', waitsFor: { count: 1 } })];
+        await executor.handle(other.run);
+        expect(other.journal.entries[0]).toBe('begin a');
+      }
+    });
+
+    it('that had no chance to begin are closed like those that had', async () => {
+      const { executor, names } = await setup();
+      const { run, journal, abort } = aRun({ workflowSpec: spec(step('a'), step('b')) });
+      abort('cancelled');
+      expect(await executor.handle(run)).toEqual({ status: 'aborted' });
+      expect(journal.entries).toEqual(['begin a (started),b', 'finish 0 cancelled cancelled', 'close cancelled']);
+      expect(names()).toEqual([]);
     });
 
     it('run side by side where they may, at most so many', async () => {
@@ -137,8 +160,7 @@ describe('WorkflowExecutor', () => {
         ...{ status: 'failed', cause: 'step_failed', errorMessage: 'build broke', retryable: true },
       });
       expect(journal.entries).toEqual([
-        'begin build,deploy',
-        'start 0',
+        'begin build (started),deploy',
         'finish 0 failed step_failed',
         "skip 1 (step 'build' before it failed)",
       ]);
@@ -504,7 +526,7 @@ describe('WorkflowExecutor', () => {
         return { status: 'aborted' };
       });
       expect(await executor.handle(run)).toEqual({ status: 'aborted' });
-      expect(journal.entries.slice(2)).toEqual(noted);
+      expect(journal.entries.slice(1)).toEqual(noted);
     });
 
     it('begins no further step', async () => {

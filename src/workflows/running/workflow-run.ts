@@ -39,7 +39,7 @@ export class WorkflowRun {
   private readonly ready: Node[] = [];
   private readonly active = new Map<number, Promise<void>>();
   private readonly waiting = new Set<Node>();
-  /** Steps that the journal has as running before they are begun. */
+  /** Steps that the journal has as running and that are still to begin. */
   private readonly begun = new Set<number>();
   private failure: Failure | undefined;
   private broken: { readonly error: unknown } | undefined;
@@ -60,12 +60,12 @@ export class WorkflowRun {
 
   /** Those of a first run's steps that certainly are the first to begin: the journal may have them as running at once. */
   first(): ReadonlySet<number> {
-    for (const { step, position, left } of this.nodes) {
-      if (this.begun.size === this.limits.parallelSteps) break;
-      const certain = step.if === undefined && step.unless === undefined && isPlain(step);
-      if (left === 0 && certain) this.begun.add(position);
+    // A condition decides of some of them; whatever it says, the others have a place.
+    const candidates = this.nodes.filter(({ left }) => left === 0).slice(0, this.limits.parallelSteps);
+    for (const { step, position } of candidates) {
+      if (step.if === undefined && step.unless === undefined && isPlain(step)) this.begun.add(position);
     }
-    return this.begun;
+    return new Set(this.begun);
   }
 
   /** `kept`: steps that earlier runs have done, by position. */
@@ -125,7 +125,7 @@ export class WorkflowRun {
 
   private async carryOut(node: Node): Promise<void> {
     const { step, position } = node;
-    if (!this.begun.has(position)) await this.run.journal.startStep(position);
+    if (!this.begun.delete(position)) await this.run.journal.startStep(position);
     const outcome = await this.steps.execute(step);
     // What the step wrote is stored before the step says that it has ended.
     await this.log.close();
@@ -253,6 +253,7 @@ export class WorkflowRun {
   private async giveUp(): Promise<TaskOutcome> {
     if (this.broken && !(this.broken.error instanceof LeaseLostError)) throw this.broken.error;
     const reason: unknown = this.run.signal.reason;
+    for (const position of this.begun) await this.noteAbort(position);
     // A run that is handed back goes on elsewhere; for one that ends here the rest will never run.
     if (reason === 'cancelled' || reason === 'timeout') await this.run.journal.closeSteps(reason);
     return { status: 'aborted' };

@@ -59,6 +59,22 @@ describe('the steps of a run', () => {
     await fixture.becomes(taskId, 'completed');
   });
 
+  it('may begin as running, which the ledger has as well', async () => {
+    const { journal, taskId, instanceId } = await aRun();
+    await journal.beginSteps(STEPS.map((step, index) => ({ ...step, start: index === 0 })));
+    expect(await steps(taskId)).toMatchObject([{ status: 'running' }, { status: 'pending' }, { status: 'pending' }]);
+    const [began] = await fixture.query(
+      'SELECT started_at IS NOT NULL AS began FROM queue_task_steps WHERE position = 0',
+    );
+    expect(began).toEqual({ began: true });
+    expect(await fixture.events(taskId, 'step')).toMatchObject([
+      {
+        ...{ from_status: 'pending', to_status: 'running', attempt: 1, actor: `worker:${instanceId}` },
+        detail: { step: 'plan', type: 'bash' },
+      },
+    ]);
+  });
+
   it('are in the ledger, signed by the instance', async () => {
     const { journal, taskId, instanceId } = await aRun();
     await journal.beginSteps(STEPS);
