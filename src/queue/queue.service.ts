@@ -9,7 +9,7 @@ import { QUEUE_OPTIONS, type ResolvedQueueOptions } from './queue-options.js';
 import { QueueRuntime } from './queue-runtime.js';
 import type { ActiveTasks, QueueStats } from './queue-stats.dto.js';
 import { StatsStore } from './store/stats-store.js';
-import { TaskStore, type Redrive, type Signature, type StepDecision } from './store/task-store.js';
+import { TaskStore, type Redrive, type Said, type Signature, type StepDecision } from './store/task-store.js';
 import { isTerminal, type TaskStatus } from './task-status.js';
 import { Claimer } from './workers/claimer.js';
 import { WakeUps } from './workers/wake-ups.js';
@@ -161,17 +161,20 @@ export class QueueService {
 
   /**
    * Notes what somebody says to a step that waits; false where no step of that name does, or this actor has spoken to it.
-   * A task whose other steps still run takes notice when they have ended; one that waits goes on once it is woken.
+   * Where all that was said settles the matter, a task that waits goes on; `settles` gives the ledger's cause for it. One
+   * whose other steps still run takes notice when they have ended.
    */
-  decide(taskId: string, decision: StepDecision, by: Signature): Promise<boolean> {
-    return this.store.decide(taskId, decision, by);
-  }
-
-  /** Lets a task that waits go on; false where it does not wait (any more). */
-  async wakeWaiting(taskId: string, by: Signature, cause: string): Promise<boolean> {
-    const woken = await this.store.wake(taskId, by, cause);
+  async decide(
+    taskId: string,
+    decision: StepDecision,
+    by: Signature,
+    settles: (made: readonly Said[]) => string | undefined,
+  ): Promise<boolean> {
+    const task = await this.store.lookAt(taskId);
+    if (!task) throw new TaskNotFoundError(taskId);
+    const { noted, woken } = await this.store.decide({ id: task.id, taskId }, decision, by, settles);
     if (woken) this.wake();
-    return woken;
+    return noted;
   }
 
   /** Of these tasks those that nobody goes on with: they completed, ended more than so many seconds ago, or are gone. */

@@ -88,8 +88,6 @@ export interface StoredStep {
 }
 
 export interface Decision {
-  /** bigint as text; later ones are greater. */
-  readonly id: string;
   readonly decision: 'approve' | 'reject';
   readonly actor: string;
   readonly comment: string | null;
@@ -159,8 +157,8 @@ export type TaskOutcome =
       readonly status: 'waiting';
       /** It runs again after so long at the latest; null for no limit. */
       readonly seconds: number | null;
-      /** The last decision that the run knew of; later ones wake the task at once. '0' for none. */
-      readonly seenDecision: string;
+      /** How many decisions on its waiting steps the run has seen; with more of them the task goes on at once. */
+      readonly seenDecisions: number;
     }
   /** The run stopped because its signal was aborted. */
   | { readonly status: 'aborted' };

@@ -1,8 +1,9 @@
 import { Test } from '@nestjs/testing';
 import { getRepositoryToken } from '@nestjs/typeorm';
-import { QueueTaskDecision, QueueTaskStep } from '../queue/queue-task-records.entity.js';
+import { QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { QueueService } from '../queue/queue.service.js';
+import type { Said } from '../queue/store/task-store.js';
 import { DecisionsService } from './decisions.service.js';
 
 const TASK_ID = 'task-01a20575-5554-7463-9141-8018d9736482';
@@ -20,43 +21,51 @@ async function setup(
   steps: Partial<QueueTaskStep>[],
   { task = WAITING, noted = true }: { task?: Partial<QueueTask> | null; noted?: boolean } = {},
 ) {
-  const made: Partial<QueueTaskDecision>[] = [];
+  const made: Said[] = [];
+  /** What the queue is told of what was said, decision by decision. */
+  const settled: (string | undefined)[] = [];
   const queue = {
-    decide: jest.fn(async (_: string, { decision }: { decision: 'approve' | 'reject' }, { actor }: typeof BOB) => {
-      if (noted) made.push({ id: String(made.length + 1), decision, actor, comment: null });
-      return noted;
-    }),
-    wakeWaiting: jest.fn(async () => true),
+    decide: jest.fn(
+      async (
+        _: string,
+        { decision }: { decision: 'approve' | 'reject' },
+        { actor }: typeof BOB,
+        settles: (made: readonly Said[]) => string | undefined,
+      ) => {
+        if (noted) made.push({ decision, actor, comment: null });
+        settled.push(settles(made));
+        return noted;
+      },
+    ),
   };
   const module = await Test.createTestingModule({
     providers: [
       DecisionsService,
       { provide: getRepositoryToken(QueueTask), useValue: { findOne: async () => task } },
       { provide: getRepositoryToken(QueueTaskStep), useValue: { find: async () => steps } },
-      { provide: getRepositoryToken(QueueTaskDecision), useValue: { find: async () => made } },
       { provide: QueueService, useValue: queue },
     ],
   }).compile();
-  return { service: module.get(DecisionsService), queue };
+  return { service: module.get(DecisionsService), queue, settled };
 }
 
 describe('DecisionsService', () => {
   it('notes a decision and lets the task go on', async () => {
-    const { service, queue } = await setup([{ name: 'build', status: 'completed' }, waiting('ask')]);
+    const { service, queue, settled } = await setup([{ name: 'build', status: 'completed' }, waiting('ask')]);
     await service.decide(TASK_ID, { decision: 'approve', comment: 'fine' }, BOB);
-    expect(queue.decide).toHaveBeenCalledWith(TASK_ID, { step: 'ask', decision: 'approve', comment: 'fine' }, BOB);
-    expect(queue.wakeWaiting).toHaveBeenCalledWith(TASK_ID, BOB, 'approved');
+    const said = { step: 'ask', decision: 'approve', comment: 'fine' };
+    expect(queue.decide).toHaveBeenCalledWith(TASK_ID, said, BOB, expect.any(Function));
+    expect(settled).toEqual(['approved']);
   });
 
   it('lets it wait on until enough have approved; one rejection is enough', async () => {
-    const { service, queue } = await setup([waiting('ask', { count: 2 })]);
+    const { service, settled } = await setup([waiting('ask', { count: 2 })]);
     await service.decide(TASK_ID, { decision: 'approve' }, BOB);
-    expect(queue.wakeWaiting).not.toHaveBeenCalled();
     await service.decide(TASK_ID, { decision: 'approve' }, { ...BOB, actor: 'eve' });
-    expect(queue.wakeWaiting).toHaveBeenCalledTimes(1);
+    expect(settled).toEqual([undefined, 'approved']);
     const other = await setup([waiting('ask', { count: 2 })]);
     await other.service.decide(TASK_ID, { decision: 'reject' }, BOB);
-    expect(other.queue.wakeWaiting).toHaveBeenCalledWith(TASK_ID, BOB, 'rejected');
+    expect(other.settled).toEqual(['rejected']);
   });
 
   it.each([
@@ -70,11 +79,18 @@ describe('DecisionsService', () => {
     expect(queue.decide).not.toHaveBeenCalled();
   });
 
+  it('counts whoever corrected the document as one who submitted it', async () => {
+    const task = { status: 'waiting', metadata: { user: 'ann', corrected_by: ['bob'] } } as Partial<QueueTask>;
+    const { service } = await setup([waiting('ask', { notSubmitter: true })], { task });
+    const refused = service.decide(TASK_ID, { decision: 'approve' }, BOB);
+    await expect(refused).rejects.toMatchObject({ code: 'forbidden' });
+  });
+
   it('lets whoever submitted the task reject it', async () => {
     const task = { status: 'waiting', metadata: { user: 'bob' } } as Partial<QueueTask>;
-    const { service, queue } = await setup([waiting('ask', { notSubmitter: true })], { task });
+    const { service, settled } = await setup([waiting('ask', { notSubmitter: true })], { task });
     await service.decide(TASK_ID, { decision: 'reject' }, BOB);
-    expect(queue.wakeWaiting).toHaveBeenCalledWith(TASK_ID, BOB, 'rejected');
+    expect(settled).toEqual(['rejected']);
   });
 
   it.each<[string, Partial<QueueTaskStep>[], string | undefined, object]>([
@@ -105,7 +121,8 @@ describe('DecisionsService', () => {
   it('takes one of several that is named', async () => {
     const { service, queue } = await setup([waiting('a'), waiting('b')]);
     await service.decide(TASK_ID, { decision: 'approve', step: 'b' }, BOB);
-    expect(queue.decide).toHaveBeenCalledWith(TASK_ID, { step: 'b', decision: 'approve', comment: undefined }, BOB);
+    const said = { step: 'b', decision: 'approve', comment: undefined };
+    expect(queue.decide).toHaveBeenCalledWith(TASK_ID, said, BOB, expect.any(Function));
   });
 
   it('knows a task that is not there, and a decision that counts no more', async () => {
@@ -117,6 +134,5 @@ describe('DecisionsService', () => {
     await expect(late.service.decide(TASK_ID, { decision: 'approve' }, BOB)).rejects.toMatchObject({
       code: 'conflict',
     });
-    expect(late.queue.wakeWaiting).not.toHaveBeenCalled();
   });
 });

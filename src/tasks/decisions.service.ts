@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { MoreThanOrEqual, Repository } from 'typeorm';
+import { Repository } from 'typeorm';
 import { didYouMean } from '../common/did-you-mean.js';
 import { Problem } from '../common/problem/problem.js';
-import { QueueTaskDecision, QueueTaskStep } from '../queue/queue-task-records.entity.js';
+import { QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { QueueService } from '../queue/queue.service.js';
 import { barTo, verdictOf, type Approval } from '../workflows/approval.js';
@@ -29,7 +29,6 @@ export class DecisionsService {
   constructor(
     @InjectRepository(QueueTask) private readonly tasks: Repository<QueueTask>,
     @InjectRepository(QueueTaskStep) private readonly steps: Repository<QueueTaskStep>,
-    @InjectRepository(QueueTaskDecision) private readonly decisions: Repository<QueueTaskDecision>,
     private readonly queue: QueueService,
   ) {}
 
@@ -39,19 +38,21 @@ export class DecisionsService {
     if (!task) throw noSuchTask(taskId);
     const step = chosen(await this.steps.find({ where: { taskId }, order: { position: 'ASC' } }), answer, task);
     const approval = step.waitsFor as unknown as Approval;
-    const bar = barTo(approval, answer.decision, by.actor, task.metadata.user);
+    const bar = barTo(approval, answer.decision, by.actor, submittersOf(task));
     if (bar !== undefined) throw new Problem('forbidden', bar);
     const { decision, comment } = answer;
-    if (!(await this.queue.decide(taskId, { step: step.name, decision, comment }, by))) {
-      throw new Problem('conflict', `step '${step.name}' does not wait any more, or '${by.actor}' has decided already`);
-    }
-    const made = await this.decisions.find({
-      where: { taskId, step: step.name, at: MoreThanOrEqual(step.startedAt!) },
-      order: { id: 'ASC' },
+    const noted = await this.queue.decide(taskId, { step: step.name, decision, comment }, by, (made) => {
+      const verdict = verdictOf(approval, made, null);
+      return verdict && (verdict.approved ? 'approved' : 'rejected');
     });
-    const decided = verdictOf(approval, made, null);
-    if (decided) await this.queue.wakeWaiting(taskId, by, decided.approved ? 'approved' : 'rejected');
+    if (noted) return;
+    throw new Problem('conflict', `step '${step.name}' does not wait any more, or '${by.actor}' has decided already`);
   }
+}
+
+function submittersOf({ metadata }: QueueTask): unknown[] {
+  const { user, corrected_by: correctors } = metadata;
+  return [user, ...(Array.isArray(correctors) ? (correctors as unknown[]) : [])];
 }
 
 /** The waiting step that is meant. */

@@ -60,6 +60,21 @@ describe('RetriesService', () => {
     });
   });
 
+  it('has people asked again where a correction changes anything', async () => {
+    const ask = { name: 'ask', type: 'approval', env: {}, config: {} };
+    const hold = { ...step('hold', 'x'), when: 'manual' as const };
+    const corrected = spec(step('build', 'make'), ask, hold, step('ship', 'rsync'));
+    const { service, queue } = await setup(corrected);
+    await service.retry(TASK_ID, { spec: 'yaml' }, BY);
+    expect(queue.retry).toHaveBeenCalledWith(TASK_ID, BY, expect.objectContaining({ anew: ['ask', 'hold', 'ship'] }));
+  });
+
+  it('cuts no character in half', async () => {
+    const { service, queue } = await setup(spec(step('build', `${'x'.repeat(498)}\u{1f600}`), step('ship', 'scp')));
+    await service.retry(TASK_ID, { spec: 'yaml' }, BY);
+    expect(JSON.stringify(queue.retry.mock.calls)).not.toMatch(/\\ud83d/);
+  });
+
   it('cuts a difference that is too large for a ledger', async () => {
     const { service, queue } = await setup(spec(step('build', 'x'.repeat(2_000)), step('ship', 'scp')));
     await service.retry(TASK_ID, { spec: 'yaml' }, BY);

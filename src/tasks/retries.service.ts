@@ -7,6 +7,7 @@ import { didYouMean } from '../common/did-you-mean.js';
 import { Problem } from '../common/problem/problem.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { QueueService } from '../queue/queue.service.js';
+import { storableText } from '../queue/store/storable-text.js';
 import { SpecReader } from '../workflows/spec-reader.js';
 import { specOf, type WorkflowSpec } from '../workflows/workflow.js';
 import type { Speaker } from './decisions.service.js';
@@ -73,14 +74,18 @@ function mustHave({ workflow }: WorkflowSpec, step: string): void {
 function changedSteps(before: WorkflowSpec, after: WorkflowSpec): string[] {
   if (before === after) return [];
   const old = new Map(before.workflow.steps.map((step) => [step.name, step]));
-  return after.workflow.steps.filter((step) => !isDeepStrictEqual(step, old.get(step.name))).map(({ name }) => name);
+  const changed = after.workflow.steps.filter((step) => !isDeepStrictEqual(step, old.get(step.name)));
+  if (changed.length === 0) return [];
+  // What people approved is no longer what would run: they are asked again.
+  const asked = after.workflow.steps.filter(({ type, when }) => type === 'approval' || when === 'manual');
+  return [...new Set([...changed, ...asked])].map(({ name }) => name);
 }
 
 /** What differs, as places with the values before and after, both cut to a length a reader can take in. */
 function differences(before: WorkflowSpec, after: WorkflowSpec): Record<string, unknown>[] {
   const cut = (value: unknown) => {
     const text = JSON.stringify(value);
-    return text.length <= MAX_VALUE ? value : `${text.slice(0, MAX_VALUE)}…`;
+    return text.length <= MAX_VALUE ? value : storableText(`${text.slice(0, MAX_VALUE)}…`);
   };
   return diff(before, after)
     .slice(0, MAX_CHANGES)

@@ -6,7 +6,7 @@ const approval = (changes: Partial<Approval> = {}): Approval => ({
   ...changes,
 });
 const says = (actor: string, decision: Decision['decision'], comment: string | null = null): Decision => ({
-  ...{ id: '1', actor, decision, comment },
+  ...{ actor, decision, comment },
 });
 
 describe('the verdict', () => {
@@ -22,7 +22,11 @@ describe('the verdict', () => {
 
   it('is a rejection as soon as one rejects, and when the time is up unless silence approves', () => {
     const decisions = [says('ann', 'approve'), says('bob', 'reject', 'no')];
-    expect(verdictOf(approval(), decisions, null)).toEqual({ approved: false, why: 'rejected by bob: no' });
+    const rejected = { approved: false, why: 'rejected by bob: no' };
+    expect(verdictOf(approval({ count: 2 }), decisions, null)).toEqual(rejected);
+    // What was said first settles the matter.
+    expect(verdictOf(approval(), decisions, null)).toMatchObject({ approved: true, by: ['ann'] });
+    expect(verdictOf(approval(), [...decisions].reverse(), null)).toEqual(rejected);
     const late = verdictOf(approval({ count: 2 }), [says('ann', 'approve')], 0);
     expect(late).toEqual({ approved: false, why: expect.stringContaining('1 of 2 approvals') });
     expect(verdictOf(approval({ default: 'approve' }), [], -3)).toEqual({ approved: true, by: [], comment: '' });
@@ -54,7 +58,7 @@ it.each<[Partial<Approval>, Decision['decision'], string, RegExp | undefined]>([
   [{ approvers: ['bob'] }, 'approve', 'ann', /none of those who may decide: bob/],
   [{ approvers: ['bob'] }, 'reject', 'ann', /none of those/],
 ])('with %j, %s by %s is barred: %s', (changes, decision, actor, expected) => {
-  const bar = barTo(approval(changes), decision, actor, 'ann');
+  const bar = barTo(approval(changes), decision, actor, ['zoe', 'ann']);
   if (expected === undefined) expect(bar).toBeUndefined();
   else expect(bar).toMatch(expected);
 });

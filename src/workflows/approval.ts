@@ -54,23 +54,27 @@ export function approvalOf(config: StepConfig): WantedApproval {
   };
 }
 
-/** Undefined while nothing is decided. `secondsLeft`: until the deadline, null for none. */
+/** What settled the matter first; undefined while nothing is decided. `secondsLeft`: until the deadline, null for none. */
 export function verdictOf(
   approval: Approval,
   decisions: readonly Decision[],
   secondsLeft: number | null,
 ): Verdict | undefined {
-  const rejection = decisions.find(({ decision }) => decision === 'reject');
-  if (rejection) {
-    const { actor, comment } = rejection;
-    return { approved: false, why: `rejected by ${actor}${comment === null ? '' : `: ${comment}`}` };
+  const by = new Set<string>();
+  const comments: string[] = [];
+  for (const { decision, actor, comment } of decisions) {
+    if (decision === 'reject') {
+      return { approved: false, why: `rejected by ${actor}${comment === null ? '' : `: ${comment}`}` };
+    }
+    by.add(actor);
+    if (comment !== null) comments.push(comment);
+    if (by.size >= approval.count) break;
   }
-  const comment = decisions.flatMap((decision) => decision.comment ?? []).join('\n');
-  const by = [...new Set(decisions.map(({ actor }) => actor))];
-  if (by.length >= approval.count) return { approved: true, by, comment };
+  const approved = { approved: true, by: [...by], comment: comments.join('\n') } as const;
+  if (by.size >= approval.count) return approved;
   if (secondsLeft === null || secondsLeft > 0) return undefined;
-  if (approval.default === 'approve') return { approved: true, by, comment };
-  const missing = `${by.length} of ${approval.count} approvals`;
+  if (approval.default === 'approve') return approved;
+  const missing = `${by.size} of ${approval.count} approvals`;
   return { approved: false, why: `nobody decided in time (${missing}): that counts as a rejection` };
 }
 
@@ -79,9 +83,10 @@ export function barTo(
   approval: Approval,
   decision: Decision['decision'],
   actor: string,
-  submitter: unknown,
+  /** Who submitted the task, or a correction of it. */
+  submitters: readonly unknown[],
 ): string | undefined {
-  if (approval.notSubmitter && decision === 'approve' && actor === submitter) {
+  if (approval.notSubmitter && decision === 'approve' && submitters.includes(actor)) {
     return `'${actor}' submitted the task, and this step asks for somebody else's approval`;
   }
   if (approval.approvers && !approval.approvers.includes(actor)) {

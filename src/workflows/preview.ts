@@ -1,8 +1,6 @@
-import { parseExpression } from './expressions/parse-expression.js';
 import { planOf } from './plan.js';
 import { referencesIn } from './references/references.js';
-import { WorkflowScope } from './references/workflow-scope.js';
-import { verdictOn } from './running/step-conditions.js';
+import { Forecast } from './running/forecast.js';
 import type { StepRegistry } from './step-registry.js';
 import { stepPath } from './steps/script-runner.js';
 import type { StepDefinition, WorkflowSpec } from './workflow.js';
@@ -27,12 +25,11 @@ export interface Preview {
 /** What a run would do; runs nothing. */
 export async function previewOf(spec: WorkflowSpec, registry: StepRegistry): Promise<Preview> {
   const plan = planOf(spec.workflow.steps);
-  const scope = new WorkflowScope(spec);
-  const setByRun = new Set(spec.workflow.steps.flatMap((step) => Object.keys(step.setVariables ?? {})));
+  const forecast = new Forecast(spec);
   const problems: string[] = [];
   const steps: PreviewedStep[] = [];
   for (const { step, needs } of plan.steps) {
-    const { skipped, why, problem } = outlook(step, scope, setByRun);
+    const { skipped, why, problem } = outlook(step, forecast);
     if (problem !== undefined) problems.push(problem);
     const missing = skipped ? [] : await missingOf(step, registry);
     if (missing.length > 0)
@@ -49,41 +46,20 @@ interface Outlook {
   readonly problem?: string;
 }
 
-function outlook(step: StepDefinition, scope: WorkflowScope, setByRun: ReadonlySet<string>): Outlook {
+function outlook(step: StepDefinition, forecast: Forecast): Outlook {
   if (step.when === 'on_failure') return { skipped: true, why: 'runs only when a step before it fails' };
-  if (isKnown(step, scope, setByRun)) {
-    const verdict = verdictOn(step, undefined, scope);
-    if (typeof verdict !== 'string') {
-      return 'skip' in verdict ? { skipped: true, why: verdict.skip.why } : { skipped: false, problem: verdict.fault };
-    }
-  } else {
+  const verdict = forecast.verdictOn(step);
+  if (verdict === undefined) {
     const conditions = (['if', 'unless'] as const).flatMap((key) =>
       step[key] === undefined ? [] : `${key}: ${step[key]}`,
     );
     return { skipped: false, why: `decided when its turn comes: ${conditions.join(', ')}` };
   }
+  if (typeof verdict !== 'string') {
+    return 'skip' in verdict ? { skipped: true, why: verdict.skip.why } : { skipped: false, problem: verdict.fault };
+  }
   const waits = step.when === 'manual' || step.type === 'approval';
   return { skipped: false, ...(waits ? { why: 'waits until somebody approves' } : {}) };
-}
-
-/** Whether the step's conditions ask for nothing that only a run can tell. */
-function isKnown(step: StepDefinition, scope: WorkflowScope, setByRun: ReadonlySet<string>): boolean {
-  const isStatic = (path: readonly string[]): boolean => {
-    const [first = ''] = path;
-    if (first === 'workflow') return !setByRun.has(path.slice(1).join('.'));
-    return ['metadata', 'environment', 'resources', 'parameters'].includes(first);
-  };
-  return [step.if, step.unless].every(
-    (text) =>
-      text === undefined ||
-      parseExpression(text, scope.stepNames).references.every((reference) => {
-        if (reference.kind === 'path') return isStatic(reference.path);
-        const value = step.env[reference.name];
-        return value === undefined
-          ? !setByRun.has(reference.name)
-          : referencesIn(value).every(({ path }) => isStatic(path));
-      }),
-  );
 }
 
 async function missingOf({ type, config, env }: StepDefinition, registry: StepRegistry): Promise<string[]> {

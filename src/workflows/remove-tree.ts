@@ -1,5 +1,5 @@
 import { lstatSync, opendirSync, unlinkSync } from 'node:fs';
-import { rm, rmdir } from 'node:fs/promises';
+import { chmod, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** What is removed at once; the event loop stands still for about a millisecond at most. */
@@ -17,7 +17,19 @@ export async function removeTree(path: string): Promise<void> {
     removeSmall(path, { entries: MOST_ENTRIES, bytes: MOST_BYTES, directories });
     for (const directory of directories) await rmdir(directory);
   } catch {
-    await rm(path, { recursive: true, force: true, maxRetries: 3 });
+    const remove = () => rm(path, { recursive: true, force: true, maxRetries: 3 });
+    await remove().catch(async () => {
+      await open(path);
+      await remove();
+    });
+  }
+}
+
+/** Folders that forbid their owner to change them: Go's module cache is made of them. */
+async function open(path: string): Promise<void> {
+  await chmod(path, 0o700);
+  for (const entry of await readdir(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) await open(join(path, entry.name));
   }
 }
 

@@ -1,4 +1,5 @@
-import { access, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { access, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Test } from '@nestjs/testing';
@@ -359,13 +360,8 @@ describe('WorkflowExecutor', () => {
 
   describe('a step that waits for people', () => {
     const ask = step('ask', { type: 'approval', config: { message: 'go?', count: 2, timeout: '1h' } });
-    const decision = (
-      id: string,
-      actor: string,
-      decided: 'approve' | 'reject' = 'approve',
-      comment: string | null = null,
-    ) => ({
-      ...{ id, actor, comment, decision: decided },
+    const decision = (actor: string, decided: 'approve' | 'reject' = 'approve', comment: string | null = null) => ({
+      ...{ actor, comment, decision: decided },
     });
     const waitsFor = { message: 'go?', count: 2, notSubmitter: false, default: 'reject' };
 
@@ -375,7 +371,7 @@ describe('WorkflowExecutor', () => {
       journal.steps = [
         stored('ask', { position: 1, type: 'approval', status: 'waiting', waitsFor, secondsLeft: 3_599 }),
       ];
-      expect(await executor.handle(run)).toEqual({ status: 'waiting', seconds: 3_599, seenDecision: '0' });
+      expect(await executor.handle(run)).toEqual({ status: 'waiting', seconds: 3_599, seenDecisions: 0 });
       expect(names()).toEqual(['build']);
       expect(journal.entries.at(-1)).toBe(`wait 1 3600 s for ${JSON.stringify(waitsFor)}`);
       await access(join(root, TASK_ID, 'workspace'));
@@ -394,7 +390,7 @@ describe('WorkflowExecutor', () => {
     }
 
     it('goes on once enough people have approved', async () => {
-      const decisions = [decision('7', 'ann'), decision('9', 'bob', 'approve', 'fine')];
+      const decisions = [decision('ann'), decision('bob', 'approve', 'fine')];
       const deploy = step('deploy', { env: { BY: '${ask.approved_by}', V: '${build.v}' } });
       const { outcome, names, journal } = await resumed({ decisions }, deploy);
       expect(outcome).toEqual({ status: 'completed' });
@@ -404,12 +400,12 @@ describe('WorkflowExecutor', () => {
     });
 
     it('waits on, and tells what it has heard', async () => {
-      const { outcome } = await resumed({ decisions: [decision('7', 'ann')], secondsLeft: null }, step('deploy'));
-      expect(outcome).toEqual({ status: 'waiting', seconds: null, seenDecision: '7' });
+      const { outcome } = await resumed({ decisions: [decision('ann')], secondsLeft: null }, step('deploy'));
+      expect(outcome).toEqual({ status: 'waiting', seconds: null, seenDecisions: 1 });
     });
 
     it('fails the task when one rejects, for good', async () => {
-      const decisions = [decision('7', 'ann'), decision('8', 'bob', 'reject', 'too late')];
+      const decisions = [decision('ann'), decision('bob', 'reject', 'too late')];
       const { outcome, names } = await resumed({ decisions }, step('deploy'), step('undo', { when: 'on_failure' }));
       const errorMessage = "step 'ask' was rejected by bob: too late";
       expect(outcome).toEqual({ status: 'failed', cause: 'rejected', errorMessage, retryable: false });
@@ -432,10 +428,42 @@ describe('WorkflowExecutor', () => {
       expect(names()).toEqual([]);
       await workspaces.open(TASK_ID, 1, true);
       const second = aRun({ attempt: 2, workflowSpec: spec(manual) });
-      const decisions = [decision('1', 'ann')];
+      const decisions = [decision('ann')];
       second.journal.steps = [stored('deploy', { status: 'waiting', waitsFor: { count: 1 }, decisions })];
       expect(await executor.handle(second.run)).toEqual({ status: 'completed' });
       expect(names()).toEqual(['deploy']);
+    });
+
+    it('has its time limit also where that stands beside its config', async () => {
+      const { executor } = await setup();
+      const { run, journal } = aRun({ workflowSpec: spec(step('ask', { type: 'approval', timeoutSeconds: 60 })) });
+      journal.steps = [stored('ask', { type: 'approval', status: 'waiting', waitsFor, secondsLeft: 60 })];
+      await executor.handle(run);
+      expect(journal.entries[1]).toMatch(/^wait 0 60 s for/);
+    });
+
+    it('begins, approved, no more steps at once than may run', async () => {
+      let most = 0;
+      let now = 0;
+      const { executor, workspaces } = await setup(
+        async () => {
+          most = Math.max(most, ++now);
+          await new Promise((resolve) => setImmediate(resolve));
+          now--;
+          return completed;
+        },
+        { parallelSteps: 2 },
+      );
+      await workspaces.open(TASK_ID, 1, true);
+      const names = ['a', 'b', 'c', 'd'];
+      const steps = names.map((name) => step(name, { when: 'manual', parallelGroup: '' }));
+      const { run, journal } = aRun({ attempt: 2, workflowSpec: spec(...steps) });
+      const decisions = [decision('ann')];
+      journal.steps = names.map((name, position) =>
+        stored(name, { position, status: 'waiting', waitsFor: { count: 1 }, decisions }),
+      );
+      expect(await executor.handle(run)).toEqual({ status: 'completed' });
+      expect(most).toBe(2);
     });
 
     it('does not keep the steps beside it from running', async () => {
@@ -478,6 +506,15 @@ describe('WorkflowExecutor', () => {
       expect(names).toEqual(['deploy', 'clean']);
     });
 
+    it('needs no folder where nothing is left to do', async () => {
+      const all = [stored('build', { outputs: { v: '1' } }), stored('deploy', { position: 1, status: 'skipped' })];
+      const { outcome, names } = await again([...all, stored('clean', { position: 2 })], {
+        steps: [steps[0]!, step('deploy', { if: 'false' }), steps[2]!],
+      });
+      expect(outcome).toEqual({ status: 'completed' });
+      expect(names).toEqual([]);
+    });
+
     it('starts over where the folder of the runs before it is not here', async () => {
       expect((await again(left, { steps })).names).toEqual(['build', 'deploy', 'clean']);
       const later = [{ ...left[0]!, attempt: 2 }, ...left.slice(1)];
@@ -492,6 +529,47 @@ describe('WorkflowExecutor', () => {
     it('keeps nothing of a step that is another one now', async () => {
       const other = [{ ...left[0]!, type: 'terraform' }, ...left.slice(1)];
       expect((await again(other, { steps }, 2)).names).toEqual(['build', 'deploy', 'clean']);
+    });
+  });
+
+  describe('what steps leave for the service to trip over', () => {
+    it('is replaced, not opened: a pipe, a link, a folder in the place of its files', async () => {
+      const { executor } = await setup(async ({ name }, { workspace, attempt }) => {
+        if (attempt > 1) {
+          seen.push(await readFile(join(workspace, 'score.json'), 'utf8'));
+          return completed;
+        }
+        await rm(join(workspace, 'score.json'));
+        await rm(join(workspace, 'score.properties'));
+        await mkdir(join(workspace, 'score.properties', 'full'), { recursive: true });
+        await symlink(join(root, 'outside'), join(workspace, 'score.json'));
+        spawnSync('rm', ['-f', join(workspace, '..', 'attempt')]);
+        spawnSync('mkfifo', [join(workspace, '..', 'attempt')]);
+        return failed(name);
+      });
+      const seen: string[] = [];
+      const workflowSpec = { ...spec(step('a')), score: { metadata: { name: 'shop' } } };
+      await executor.handle(aRun({ workflowSpec }).run);
+      expect(await executor.handle(aRun({ attempt: 2, workflowSpec }).run)).toEqual({ status: 'completed' });
+      expect(JSON.parse(seen[0]!)).toEqual({ metadata: { name: 'shop' } });
+      await expect(access(join(root, 'outside'))).rejects.toThrow(/ENOENT/);
+    });
+
+    it('is no more than a step may set', async () => {
+      const { executor } = await setup(
+        async () => ({ ...completed, outputs: { x: 'x'.repeat(60_000) } }) as StepResult,
+      );
+      const setVariables = { A: '${a.x}', B: '${a.x}' };
+      const { run, journal } = aRun({ workflowSpec: spec(step('a', { setVariables })) });
+      expect(await executor.handle(run)).toMatchObject({
+        status: 'failed',
+        errorMessage: "step 'a' ended well, but its variables cannot be set: its variables are more than 64 KiB",
+      });
+      expect(journal.ends[0]!.outputs!.x).toHaveLength(60_000);
+      const workflow = { steps: [step('a')], outputs: { one: '${a.x}', two: '${a.x}' } };
+      const large = aRun({ workflowSpec: { workflow } });
+      expect(await executor.handle(large.run)).toEqual({ status: 'completed' });
+      expect(large.journal.text('system')).toContain('outputs are left out');
     });
   });
 
@@ -562,9 +640,12 @@ describe('WorkflowExecutor', () => {
 
     it('fails as the journal does that cannot store what it should', async () => {
       const { run, journal } = aRun({ workflowSpec: spec(step('a')) });
-      journal.finishStep = () => Promise.reject(new Error('value too long'));
+      const finish = journal.finishStep.bind(journal);
+      journal.finishStep = (position, end) =>
+        end.status === 'completed' ? Promise.reject(new Error('value too long')) : finish(position, end);
       const { executor } = await setup();
       await expect(executor.handle(run)).rejects.toThrow('value too long');
+      expect(journal.entries.slice(1)).toEqual(['finish 0 cancelled step_failed', 'close step_failed']);
     });
   });
 

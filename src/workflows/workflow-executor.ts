@@ -9,15 +9,18 @@ import {
 } from '../queue/task-handler.js';
 import { LogWriter } from './log-writer.js';
 import { planOf, type Plan } from './plan.js';
-import { referencesIn, resolveText, UnresolvedReferences } from './references/references.js';
+import { resolveText, UnresolvedReferences } from './references/references.js';
 import { WorkflowScope } from './references/workflow-scope.js';
 import { backoffSeconds } from './running/backoff.js';
+import { Forecast } from './running/forecast.js';
 import { keptSteps } from './running/resumption.js';
 import { StepExecution } from './running/step-execution.js';
 import { WorkflowRun } from './running/workflow-run.js';
 import { scoreFiles } from './score-files.js';
 import { StepRegistry } from './step-registry.js';
+import { sizeOf } from './steps/outputs.js';
 import { stepPath } from './steps/script-runner.js';
+import { OUTPUT_LIMIT_BYTES } from './steps/step-output.js';
 import { specOf, type Workflow, type WorkflowSpec } from './workflow.js';
 import { Workspaces, type Workspace } from './workspaces.js';
 
@@ -49,9 +52,11 @@ export class WorkflowExecutor extends TaskHandler {
       const spec = specOf(run.task.workflowSpec);
       const plan = planOf(spec.workflow.steps);
       const kept = await this.keptOf(run, spec.workflow, plan);
-      const missing = await this.missingPrograms(plan, kept);
-      if (missing) return await this.refuse(run, plan, kept, missing);
-      return await this.runIn(await this.workspaceOf(run, spec, kept), run, spec, plan, kept);
+      const missing = await this.missingPrograms(spec, plan, kept);
+      const outcome = missing
+        ? await this.refuse(run, plan, kept, missing)
+        : await this.runIn(await this.workspaceOf(run, spec, kept), run, spec, plan, kept);
+      return withBackoff(outcome, spec.workflow, run.task.failures);
     } catch (error) {
       if (error instanceof LeaseLostError) return { status: 'aborted' };
       throw error;
@@ -65,8 +70,12 @@ export class WorkflowExecutor extends TaskHandler {
     plan: Plan,
   ): Promise<ReadonlyMap<number, StoredStep>> {
     if (task.attempt === 1) return new Map();
-    const kept = keptSteps(plan, await journal.storedSteps());
-    if (kept.size === 0 || workflow.resume === 'without_workspace') return kept;
+    const stored = await journal.storedSteps();
+    const kept = keptSteps(plan, stored);
+    const skipped = new Set(stored.filter(({ status }) => status === 'skipped').map(({ name }) => name));
+    // A run that died when all was done needs no folder: it only says so.
+    const isDone = plan.steps.every(({ step, position }) => kept.has(position) || skipped.has(step.name));
+    if (kept.size === 0 || isDone || workflow.resume === 'without_workspace') return kept;
     const newest = Math.max(...[...kept.values()].map(({ attempt }) => attempt));
     return (await this.workspaces.lastAttempt(task.taskId)) >= newest ? kept : new Map();
   }
@@ -115,9 +124,6 @@ export class WorkflowExecutor extends TaskHandler {
     scope: WorkflowScope,
     log: LogWriter,
   ): Promise<TaskOutcome> {
-    if (outcome.status === 'failed' && workflow.retry) {
-      return { ...outcome, retryInSeconds: backoffSeconds(workflow.retry.backoff, task.failures + 1) };
-    }
     if (outcome.status !== 'completed') return outcome;
     const result = await outputsOf(workflow, scope, log);
     await log.close();
@@ -125,13 +131,15 @@ export class WorkflowExecutor extends TaskHandler {
     return { status: 'completed', ...(Object.keys(result).length > 0 ? { result } : {}) };
   }
 
-  /** Of the steps that will certainly be tried; what a condition decides on is looked at when its time comes. */
-  private async missingPrograms(plan: Plan, kept: ReadonlyMap<number, StoredStep>): Promise<Refusal | undefined> {
+  /** Of the steps that will certainly be tried; what only the run can tell is looked at when its time comes. */
+  private async missingPrograms(
+    spec: WorkflowSpec,
+    plan: Plan,
+    kept: ReadonlyMap<number, StoredStep>,
+  ): Promise<Refusal | undefined> {
+    const forecast = new Forecast(spec);
     for (const { step, position } of plan.steps) {
-      if (!this.registry.get(step.type)) continue;
-      const certain = step.if === undefined && step.unless === undefined && step.when !== 'on_failure';
-      // A PATH that an earlier step has a say in is looked at when its time comes, too.
-      if (!certain || kept.has(position) || referencesIn(step.env.PATH ?? '').length > 0) continue;
+      if (kept.has(position) || !this.registry.get(step.type) || !forecast.certainlyRuns(step)) continue;
       const missing = await this.registry.missingPrograms(step.type, step.config, stepPath(step.env));
       if (missing.length === 0) continue;
       return { position, errorMessage: `step '${step.name}' needs ${missing.join(', ')}, which is not on this worker` };
@@ -159,6 +167,12 @@ export class WorkflowExecutor extends TaskHandler {
       this.logger.warn({ msg: 'A workspace could not be removed', task_id: taskId, error: String(error) });
     }
   }
+}
+
+/** A failure with the time of the next attempt, as the workflow has it. */
+function withBackoff(outcome: TaskOutcome, { retry }: Workflow, failures: number): TaskOutcome {
+  if (outcome.status !== 'failed' || !retry) return outcome;
+  return { ...outcome, retryInSeconds: backoffSeconds(retry.backoff, failures + 1) };
 }
 
 interface Refusal {
@@ -189,5 +203,8 @@ async function outputsOf(
       await log.write('', 'system', Buffer.from(`[output '${name}' is left out: ${error.message}]\n`));
     }
   }
-  return result;
+  if (sizeOf(result) <= OUTPUT_LIMIT_BYTES) return result;
+  const note = `[the workflow's outputs are left out: together they are more than ${OUTPUT_LIMIT_BYTES / 1024} KiB]\n`;
+  await log.write('', 'system', Buffer.from(note));
+  return {};
 }

@@ -47,7 +47,11 @@ export class WorkspaceCleaner implements OnApplicationBootstrap, OnModuleDestroy
     const taskIds = await this.workspaces.taskIds();
     for (let at = 0; at < taskIds.length; at += BATCH) {
       const done = await this.queue.doneFor(taskIds.slice(at, at + BATCH), this.retentionSeconds);
-      for (const taskId of done) await this.workspaces.remove(taskId);
+      for (const taskId of done) {
+        // Somebody may have sent it through the queue again meanwhile.
+        const [still] = await this.queue.doneFor([taskId], this.retentionSeconds);
+        if (still !== undefined) await this.workspaces.remove(taskId);
+      }
     }
   }
 }

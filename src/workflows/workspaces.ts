@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Inject, Injectable, Logger, type BeforeApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { removeTree } from './remove-tree.js';
+import { readRegularFile } from './steps/step-output.js';
 
 export const WORKSPACES_DIR = Symbol('WORKSPACES_DIR');
 
@@ -49,8 +50,8 @@ export class Workspaces implements OnModuleInit, BeforeApplicationShutdown {
 
   /** The attempt that has used the task's folder here last; 0 where there is none. */
   async lastAttempt(taskId: string): Promise<number> {
-    const noted = await readFile(join(this.home(taskId), 'attempt'), 'utf8').catch(() => '0');
-    return Number.parseInt(noted, 10) || 0;
+    const { content } = readRegularFile(join(this.home(taskId), 'attempt'));
+    return Number.parseInt(content?.toString() ?? '', 10) || 0;
   }
 
   /** The folders for one run; `fresh`: nothing of the runs before is left in them. */
@@ -60,13 +61,25 @@ export class Workspaces implements OnModuleInit, BeforeApplicationShutdown {
     const opened = { workspace: join(home, 'workspace'), runDir: join(home, `run-${attempt}`) };
     mkdirSync(opened.workspace, { recursive: true, mode: 0o700 });
     mkdirSync(opened.runDir, { recursive: true, mode: 0o700 });
-    writeFileSync(join(home, 'attempt'), String(attempt), { mode: 0o600 });
+    await this.put(join(home, 'attempt'), String(attempt), opened.runDir);
     return opened;
   }
 
   /** Puts files into the steps' working directory; the names are the service's own. */
-  async provide({ workspace }: Workspace, files: Readonly<Record<string, string>>): Promise<void> {
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(workspace, name), text);
+  async provide({ workspace, runDir }: Workspace, files: Readonly<Record<string, string>>): Promise<void> {
+    for (const [name, text] of Object.entries(files)) await this.put(join(workspace, name), text, runDir);
+  }
+
+  /** Whatever a step has put in its place, a pipe or a link: it is replaced, not opened. */
+  private async put(path: string, text: string, folder: string): Promise<void> {
+    const fresh = join(folder, randomUUID());
+    writeFileSync(fresh, text, { mode: 0o644, flag: 'wx' });
+    try {
+      renameSync(fresh, path);
+    } catch {
+      await this.leave(path); // a folder
+      renameSync(fresh, path);
+    }
   }
 
   /** What belongs to the run alone goes with it. */

@@ -29,7 +29,7 @@ const LINE = new RegExp(
 
 /**
  * The value of a YAML text written the way most people write it: keys, lists, words, quotes without escapes and literal
- * blocks, all in their lines. Undefined for all others, good or not: the YAML library that knows places takes fifteen
+ * blocks, all in their lines. Undefined for all others, good or not: the YAML library that knows places takes five to twenty
  * times as long, but only it can tell what is wrong. What is taken here, both libraries read alike.
  */
 export function quickYaml(text: string): unknown {

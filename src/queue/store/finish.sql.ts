@@ -31,7 +31,7 @@ WITH settings AS MATERIALIZED (
       run_at = CASE WHEN f.status = 'retrying' THEN now() + f.retry_seconds * interval '1 second' ELSE t.run_at END,
       -- The promise counts anew from the time the task may run again: a retry does not go before those that waited.
       start_by = CASE WHEN f.status = 'retrying'
-                      THEN now() + f.retry_seconds * interval '1 second' + (t.start_by - t.run_at) ELSE t.start_by END,
+                      THEN now() + f.retry_seconds * interval '1 second' + greatest(t.start_by - t.run_at, interval '0') ELSE t.start_by END,
       updated_at = clock_timestamp()
   FROM final f
   WHERE t.id = f.id AND t.status = CASE WHEN f.begun_seconds_ago IS NULL THEN 'running' ELSE 'pending' END

@@ -60,7 +60,12 @@ export class JournalStore {
         return writeFenced(beginSteps, task.attempt, JSON.stringify(rows), rows.length);
       },
       startStep: (position) => writeFenced(startStep, position),
-      waitStep: (position, waitsFor, seconds) => writeFenced(waitStep, position, JSON.stringify(waitsFor), seconds),
+      waitStep: (position, waitsFor, seconds) => {
+        const stored = JSON.stringify(waitsFor, (_, value: unknown) =>
+          typeof value === 'string' ? storableText(value) : value,
+        );
+        return writeFenced(waitStep, position, stored, seconds);
+      },
       finishStep: (position, { status, exitCode = null, cause = null, errorMessage = null, ...end }) => {
         const words = [cause, errorMessage].map((text) => (text === null ? null : storableText(text)));
         const values = [storableTexts(end.outputs), storableTexts(end.variables), end.tries ?? 1];

@@ -21,7 +21,7 @@ WITH settings AS MATERIALIZED (
   -- What has waited is promised to start as soon as a new task would be.
   SET status = 'pending', cause = NULL, updated_at = clock_timestamp(),
       run_at = CASE t.status WHEN 'waiting' THEN taken.run_at ELSE t.run_at END,
-      start_by = CASE t.status WHEN 'waiting' THEN taken.run_at + (t.start_by - t.run_at) ELSE t.start_by END
+      start_by = CASE t.status WHEN 'waiting' THEN taken.run_at + greatest(t.start_by - t.run_at, interval '0') ELSE t.start_by END
   FROM taken WHERE t.id = taken.id AND t.status IN ('scheduled', 'retrying', 'waiting')
   RETURNING t.id, t.start_by
 ), ready AS (

@@ -20,6 +20,8 @@ WITH settings AS MATERIALIZED (
   UPDATE queue_tasks t
   SET status = 'pending', failures = 0, crashes = 0, instance = NULL, cause = NULL, error_message = NULL,
       result = NULL, completed_at = NULL, run_at = now(), workflow_spec = coalesce($6::jsonb, t.workflow_spec),
+      metadata = CASE WHEN $6::jsonb IS NULL THEN t.metadata ELSE t.metadata || jsonb_build_object('corrected_by',
+        coalesce(t.metadata -> 'corrected_by', '[]') || to_jsonb($2::text)) END,
       start_by = now() + ($4::jsonb ->> t.priority)::double precision * interval '1 second',
       updated_at = clock_timestamp()
   FROM before b WHERE t.id = b.id

@@ -121,7 +121,7 @@ SELECT s.position, s.name, s.type, s.status, s.attempt, s.cause, s.error_message
        coalesce(d.decisions, '[]') AS decisions
 FROM queue_task_steps s
 LEFT JOIN LATERAL (
-  SELECT jsonb_agg(jsonb_build_object('id', d.id::text, 'decision', d.decision, 'actor', d.actor, 'comment', d.comment)
+  SELECT jsonb_agg(jsonb_build_object('decision', d.decision, 'actor', d.actor, 'comment', d.comment)
                    ORDER BY d.id) AS decisions
   FROM queue_task_decisions d
   WHERE s.status = 'waiting' AND d.task_id = s.task_id AND d.step = s.name AND d.at >= s.started_at

@@ -146,7 +146,8 @@ WITH settings AS MATERIALIZED (
   ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by RETURNING id
 ), rescheduled AS (
   INSERT INTO queue_scheduled (id, run_at)
-  SELECT id, CASE WHEN status = 'waiting' THEN 'infinity' ELSE run_at END FROM wanted WHERE later AND NOT scheduled
+  -- The run of one that waits looks at what was said, and until when it may wait.
+  SELECT id, CASE WHEN status = 'waiting' THEN now() ELSE run_at END FROM wanted WHERE later AND NOT scheduled
   ON CONFLICT (id) DO UPDATE SET run_at = EXCLUDED.run_at RETURNING id
 ), closed AS (
   UPDATE queue_task_steps s

@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { EncodedTask } from '../new-task.js';
-import type { ClaimedTask } from '../task-handler.js';
+import type { ClaimedTask, Decision } from '../task-handler.js';
 import type { TaskStatus } from '../task-status.js';
-import { decide, wake } from './decide.sql.js';
+import { decide, decisionsOn, lockDecisions, wake, wakeDecided } from './decide.sql.js';
 import { doneFor } from './done-for.sql.js';
 import { cancelIdle, lookAt, requestCancel } from './cancel.sql.js';
 import { claim, claimedBy, claimUnlocked } from './claim.sql.js';
@@ -13,7 +13,7 @@ import { finish, finishUnlocked, standing } from './finish.sql.js';
 import { handBack, handBackUnlocked } from './hand-back.sql.js';
 import { prefetch, startPrefetched, startUnlocked } from './prefetch.sql.js';
 import { promote } from './promote.sql.js';
-import { QueueDatabase, sqlState } from './queue-database.js';
+import { QueueDatabase, sqlState, type Statement } from './queue-database.js';
 import { redrive } from './redrive.sql.js';
 
 /** One run's outcome on its way into the database. */
@@ -29,6 +29,8 @@ export interface FinishRow {
   readonly retry_seconds: number | null;
   /** Of a task that waits: it goes on after so long at the latest; null for no limit. */
   readonly wait_seconds: number | null;
+  /** Of a task that waits: how many decisions its run has seen; with more of them it goes on at once. */
+  readonly seen_decisions: number | null;
   /** Of a prefetched task whose start is not in the database yet: this records it as well. */
   readonly begun_seconds_ago: number | null;
 }
@@ -92,6 +94,9 @@ export interface StepDecision {
   readonly decision: 'approve' | 'reject';
   readonly comment?: string;
 }
+
+/** What was said to a step. */
+export type Said = Pick<Decision, 'decision' | 'actor' | 'comment'>;
 
 /** How a task runs again. */
 export interface Redrive {
@@ -177,12 +182,27 @@ export class TaskStore {
 
   /** Records outcomes; what is missing in the answer had lost its lease. */
   finish(rows: readonly FinishRow[], actor: string): Promise<Finished[]> {
-    return this.database.run<Finished>(finish, [asTuples(rows), actor]);
+    return this.record(finish, rows, actor);
   }
 
   /** The same, but leaves out tasks whose row somebody else holds locked. */
   finishUnlocked(rows: readonly FinishRow[], actor: string): Promise<Finished[]> {
-    return this.database.run<Finished>(finishUnlocked, [asTuples(rows), actor]);
+    return this.record(finishUnlocked, rows, actor);
+  }
+
+  /** What is parked goes on at once, as `pending`, where a decision came that its run has not seen. */
+  private async record(statement: Statement, rows: readonly FinishRow[], actor: string): Promise<Finished[]> {
+    const values = [asTuples(rows), actor];
+    const parked = rows.filter(({ status }) => status === 'waiting');
+    if (parked.length === 0) return this.database.run<Finished>(statement, values);
+    const seen = JSON.stringify(parked.map(({ id, seen_decisions }) => ({ id, seen: seen_decisions })));
+    return this.database.transaction(async (transaction) => {
+      await transaction.run(lockDecisions, [parked.map(({ id }) => id)]);
+      const finished = await transaction.run<Finished>(statement, values);
+      const woken = await transaction.run<{ id: string }>(wakeDecided, [seen, actor, 'decided', null]);
+      const goesOn = new Set(woken.map(({ id }) => id));
+      return finished.map((row) => (goesOn.has(row.id) ? { ...row, status: 'pending' } : row));
+    });
   }
 
   standing(ids: readonly string[]): Promise<Standing[]> {
@@ -245,16 +265,29 @@ export class TaskStore {
     return rows.map(({ task_id }) => task_id);
   }
 
-  /** Notes what somebody says to a waiting step; false where no such step waits, or the actor has spoken already. */
-  async decide(taskId: string, { step, decision, comment }: StepDecision, by: Signature): Promise<boolean> {
-    const values = [taskId, step, decision, by.actor, comment ?? null, by.requestId ?? null];
-    return (await this.database.run(decide, values)).length > 0;
-  }
-
-  /** Lets a task that waits go on; with `after`, only if a decision was made after that one. */
-  async wake(taskId: string, by: Signature, cause: string, after?: string): Promise<boolean> {
-    const values = [taskId, by.actor, cause, by.requestId ?? null, after ?? null];
-    return (await this.database.run(wake, values)).length > 0;
+  /**
+   * Notes what somebody says to a waiting step, and lets the task go on where all that was said to it settles the matter
+   * (`settles` gives the ledger's cause). Not `noted`: no such step waits, or the actor has spoken already.
+   */
+  decide(
+    task: { readonly id: string; readonly taskId: string },
+    { step, decision, comment }: StepDecision,
+    by: Signature,
+    settles: (made: readonly Said[]) => string | undefined,
+  ): Promise<{ noted: boolean; woken: boolean }> {
+    const requestId = by.requestId ?? null;
+    return this.database.transaction(async (transaction) => {
+      await transaction.run(lockDecisions, [[task.id]]);
+      const made = () => transaction.run<Said>(decisionsOn, [task.taskId, step]);
+      // What comes after the matter is settled says nothing any more; but a wake-up that was lost is made up for.
+      const isOpen = settles(await made()) === undefined;
+      const values = [task.taskId, step, decision, by.actor, comment ?? null, requestId];
+      const noted = isOpen && (await transaction.run(decide, values)).length > 0;
+      const cause = settles(await made());
+      if (cause === undefined) return { noted, woken: false };
+      const woken = await transaction.run(wake, [task.taskId, by.actor, cause, requestId]);
+      return { noted, woken: woken.length > 0 };
+    });
   }
 }
 

@@ -64,10 +64,11 @@ export class Claimer implements LeaseHolder {
 
   /**
    * Lets tasks be stored, and hands those that come back as taken to the idle workers offered for them. No offer where
-   * a claim or another offer is under way: whatever that one takes comes first.
+   * anything may wait already, or a claim or another offer is under way: whatever that one takes comes first.
    */
   async offerWorkers<T>(store: (offer: Offer | undefined) => Promise<Taking<T>>): Promise<T> {
-    const workers = this.canClaim && !this.claiming && !this.offering ? this.pool.idleWorkers : 0;
+    const first = this.canClaim && !this.mayWait && !this.claiming && !this.offering;
+    const workers = first ? this.pool.idleWorkers : 0;
     if (workers <= 0) return (await store(undefined)).result;
     const token = randomUUID();
     const instance = this.heartbeat.instanceId;
@@ -139,6 +140,7 @@ export class Claimer implements LeaseHolder {
     try {
       await this.store.handBackUnlocked(strays, `worker:${this.heartbeat.instanceId}`, 'handed_back');
       this.logger.warn({ msg: 'Leases without a run were handed back', tasks: strays.length });
+      this.wake();
     } catch (error) {
       this.logger.warn({ msg: 'Leases without a run could not be handed back yet', error: String(error) });
     }

@@ -29,6 +29,7 @@ const outcome = (id: string, changes: Partial<Outcome> = {}): Outcome => ({
   failed: false,
   retry_seconds: null,
   wait_seconds: null,
+  seen_decisions: null,
   ...changes,
 });
 const recorded = ({ id, status }: Pick<FinishRow, 'id' | 'status'>): Finished => ({
@@ -355,6 +356,7 @@ describe('StatusBatcher', () => {
           failed: true,
           retry_seconds: null,
           wait_seconds: null,
+          seen_decisions: null,
         },
         { id: 'd' },
       ]);

@@ -93,5 +93,6 @@ function unstorable(outcome: Outcome, error: Error): Outcome {
     failed: true,
     retry_seconds: null,
     wait_seconds: null,
+    seen_decisions: null,
   };
 }

@@ -49,11 +49,10 @@ function setup({ workers = 3, prefetch = 0 }: { workers?: number; prefetch?: num
   const journalOf = jest.fn((task: ClaimedTask, _lease: unknown, _actor: string) => ({ of: task.id }));
   const heartbeat = { instanceId: 'me' };
   const metrics = new MetricsCollector();
-  const wake = jest.fn(async () => false);
   const sendReady = jest.fn();
   const pool = new WorkerPool(
     standIn<TaskHandler>(handler),
-    standIn<TaskStore>({ handBack, handBackUnlocked: handBack, wake }),
+    standIn<TaskStore>({ handBack, handBackUnlocked: handBack }),
     standIn<JournalStore>({ journalOf }),
     standIn<StatusBatcher>({ finish, start: begin }),
     standIn<Heartbeat>(heartbeat),
@@ -97,7 +96,6 @@ function setup({ workers = 3, prefetch = 0 }: { workers?: number; prefetch?: num
     start,
     key,
     run,
-    wake,
     sendReady,
   };
 }
@@ -153,19 +151,22 @@ describe('WorkerPool', () => {
         failed: false,
         retry_seconds: null,
         wait_seconds: null,
+        seen_decisions: null,
       });
       expect(metrics.snapshot()).toMatchObject({ started: 1, completed: 1, executionTimeMs: 1_235 });
       expect(logs.map(({ msg }) => msg)).toEqual(['Processing task', 'Task completed']);
     });
 
-    it('a run that waits, and wakes whoever can go on where a decision came meanwhile', async () => {
-      const { run, wake, sendReady, finish } = setup();
-      finish.mockImplementation(async (row) => ({ id: row.id, attempt: 1, status: row.status, execution_time_ms: 0 }));
-      wake.mockResolvedValueOnce(true);
-      const waiting: TaskOutcome = { status: 'waiting', seconds: 60, seenDecision: '7' };
-      expect(await run(waiting)).toMatchObject({ status: 'waiting', wait_seconds: 60, failed: false, cause: null });
-      expect(wake).toHaveBeenCalledWith('task-1', { actor: 'worker:me' }, 'decided', '7');
-      expect(sendReady).toHaveBeenCalledTimes(1);
+    it.each([
+      ['waiting', 0],
+      ['pending', 1],
+    ] as const)('a run that waits, and tells of it where it is %s by then', async (status, told) => {
+      const { run, sendReady, finish } = setup();
+      finish.mockImplementation(async (row) => ({ id: row.id, attempt: 1, status, execution_time_ms: 0 }));
+      const waiting: TaskOutcome = { status: 'waiting', seconds: 60, seenDecisions: 7 };
+      const ending = { status: 'waiting', wait_seconds: 60, seen_decisions: 7, failed: false, cause: null };
+      expect(await run(waiting)).toMatchObject(ending);
+      expect(sendReady).toHaveBeenCalledTimes(told);
       expect(logs.at(-1)).toMatchObject({ msg: 'Task waits for a decision' });
     });
 

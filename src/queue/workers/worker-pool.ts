@@ -12,7 +12,6 @@ import { Run, runKey } from './run.js';
 import { WakeUps } from './wake-ups.js';
 import { StatusBatcher, type StartRecord } from './status-batcher.js';
 
-type Waiting = Extract<TaskOutcome, { status: 'waiting' }>;
 type Ending = Omit<FinishRow, 'id' | 'token' | 'begun_seconds_ago'>;
 
 /**
@@ -182,6 +181,7 @@ export class WorkerPool {
     const runs = tasks.map(({ id, leaseToken: token }) => ({ id, token }));
     try {
       await this.store.handBackUnlocked(runs, `worker:${this.heartbeat.instanceId}`, 'handed_back');
+      this.wakeUps.sendReady();
     } catch (error) {
       // Their leases stand: the next heartbeat finds them without a run, or the rescuer does.
       this.logger.warn({ msg: 'Prefetched tasks could not be handed back', error: messageOf(error) });
@@ -207,6 +207,7 @@ export class WorkerPool {
       if (!returned) return this.discard(labels);
       // A cancel had been asked for: it is carried out instead.
       if (returned.status === 'cancelled') return this.finished(returned.status, 0, labels);
+      this.wakeUps.sendReady();
       this.metrics.recordHandedBack();
       this.logger.log({ msg: 'Task handed back', ...labels });
       return;
@@ -220,15 +221,14 @@ export class WorkerPool {
       ...ending,
     });
     if (finished === 'lost') return this.discard(labels);
-    if (finished.status === 'waiting' && outcome.status === 'waiting') return this.leaveWaiting(run, outcome, labels);
+    if (outcome.status === 'waiting' && ending.status === 'waiting') {
+      this.logger.log({ msg: 'Task waits for a decision', ...labels });
+      // A decision came while the run was on its way here.
+      if (finished.status === 'pending') this.wakeUps.sendReady();
+      return;
+    }
     const facts = finished.status === 'completed' ? {} : { cause: ending.cause, error: ending.error_message };
     this.finished(finished.status, Math.round(Number(finished.execution_time_ms)), { ...labels, ...facts });
-  }
-
-  /** Whoever decided while the run was on its way here has seen no task that waits: so it is looked for once more. */
-  private async leaveWaiting(run: Run, { seenDecision }: Waiting, labels: Record<string, unknown>): Promise<void> {
-    this.logger.log({ msg: 'Task waits for a decision', ...labels });
-    if (await this.store.wake(run.task.taskId, { actor: run.actor }, 'decided', seenDecision)) this.wakeUps.sendReady();
   }
 
   private finished(status: TaskStatus, executionTimeMs: number, labels: Record<string, unknown>): void {
@@ -264,6 +264,7 @@ const PLAIN = {
   failed: false,
   retry_seconds: null,
   wait_seconds: null,
+  seen_decisions: null,
 };
 
 function endingOf(task: ClaimedTask, outcome: TaskOutcome, reason: AbortReason | undefined): Ending {
@@ -277,7 +278,8 @@ function endingOf(task: ClaimedTask, outcome: TaskOutcome, reason: AbortReason |
       retryable: true,
     });
   }
-  if (outcome.status === 'waiting') return { ...PLAIN, status: 'waiting', wait_seconds: outcome.seconds };
+  if (outcome.status === 'waiting')
+    return { ...PLAIN, status: 'waiting', wait_seconds: outcome.seconds, seen_decisions: outcome.seenDecisions };
   if (outcome.status === 'aborted') {
     return failure(task, {
       cause: 'step_failed',

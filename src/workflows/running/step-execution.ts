@@ -12,6 +12,8 @@ import type { WorkflowScope } from '../references/workflow-scope.js';
 import type { StepRegistry } from '../step-registry.js';
 import type { ResolvedStep, StepContext, StepProblem, StepResult, StepRunner } from '../step-runner.js';
 import { readOutputFile } from '../steps/output-file.js';
+import { sizeOf } from '../steps/outputs.js';
+import { OUTPUT_LIMIT_BYTES } from '../steps/step-output.js';
 import { stepPath } from '../steps/script-runner.js';
 import type { StepDefinition } from '../workflow.js';
 import type { Workspace } from '../workspaces.js';
@@ -88,13 +90,25 @@ export class StepExecution {
       if (problem !== undefined) {
         return { ...failed(step, `ended well, but its outputFile '${file}' ${problem}`), outputs };
       }
-      outputs = { ...found, ...outputs };
+      const both = { ...found, ...outputs };
+      if (sizeOf(both) > OUTPUT_LIMIT_BYTES)
+        return { ...failed(step, `ended well, but ${tooMuch('outputs')}`), outputs };
+      outputs = both;
     }
-    if (!step.setVariables) return { ...result, outputs };
+    try {
+      return { ...result, outputs, ...this.variablesOf(step, outputs) };
+    } catch (error) {
+      return { ...failed(step, `ended well, but its variables cannot be set: ${(error as Error).message}`), outputs };
+    }
+  }
+
+  private variablesOf({ name, setVariables }: StepDefinition, outputs: Readonly<Record<string, string>>) {
+    if (!setVariables) return {};
     // Its own outputs are the first thing that variables are made of.
-    this.scope.setStep(step.name, 'completed', outputs);
-    const variables = Object.entries(step.setVariables).map(([name, text]) => [name, resolveText(text, this.scope)]);
-    return { ...result, outputs, variables: Object.fromEntries(variables) as Record<string, string> };
+    this.scope.setStep(name, 'completed', outputs);
+    const variables = resolveValue(setVariables, this.scope);
+    if (sizeOf(variables) > OUTPUT_LIMIT_BYTES) throw new Error(tooMuch('variables'));
+    return { variables };
   }
 
   private contextOf(step: StepDefinition): StepContext {
@@ -116,6 +130,10 @@ class UnfitValue extends Error {
   constructor({ path, message, hint }: StepProblem) {
     super(`${path.join('.')}: ${message}${hint === undefined ? '' : ` (${hint})`}`);
   }
+}
+
+function tooMuch(what: string): string {
+  return `its ${what} are more than ${OUTPUT_LIMIT_BYTES / 1024} KiB`;
 }
 
 function failed(step: StepDefinition, problem: string): Failed {

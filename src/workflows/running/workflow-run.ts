@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   LeaseLostError,
   type SkippedStep,
@@ -13,7 +14,9 @@ import type { StepDefinition } from '../workflow.js';
 import { followersOf } from './followers.js';
 import { verdictOn } from './step-conditions.js';
 import type { StepExecution, StepOutcome } from './step-execution.js';
+import { StepRecords } from './step-records.js';
 
+type Failed = Extract<StepOutcome, { status: 'failed' }>;
 type Failure = Pick<Extract<TaskOutcome, { status: 'failed' }>, 'cause' | 'errorMessage' | 'retryable'>;
 
 interface Node extends PlannedStep {
@@ -21,7 +24,12 @@ interface Node extends PlannedStep {
   left: number;
   /** The first step before it, by any way, whose failure counts. */
   failedBefore?: string;
+  /** Somebody has approved that it begins. */
+  approved?: true;
 }
+
+/** How often decisions are looked for while other steps of the task still run. */
+const LOOK_MS = 2_000;
 
 /** Whether a step begins without anybody's word, unless something failed before it. */
 function isPlain({ type, when = 'on_success' }: StepDefinition): boolean {
@@ -36,11 +44,10 @@ function isPlain({ type, when = 'on_success' }: StepDefinition): boolean {
 export class WorkflowRun {
   private readonly nodes: readonly Node[];
   private readonly followers: readonly (readonly number[])[];
+  private readonly records: StepRecords;
   private readonly ready: Node[] = [];
   private readonly active = new Map<number, Promise<void>>();
   private readonly waiting = new Set<Node>();
-  /** Steps that the journal has as running and that are still to begin. */
-  private readonly begun = new Set<number>();
   private failure: Failure | undefined;
   private broken: { readonly error: unknown } | undefined;
 
@@ -56,16 +63,17 @@ export class WorkflowRun {
   ) {
     this.nodes = plan.steps.map((planned) => ({ ...planned, left: planned.needs.length }));
     this.followers = followersOf(plan);
+    this.records = new StepRecords(run.journal);
   }
 
-  /** Those of a first run's steps that certainly are the first to begin: the journal may have them as running at once. */
+  /** Those of a first run's steps that certainly are the first to begin: `beginSteps` may note them as running at once. */
   first(): ReadonlySet<number> {
     // A condition decides of some of them; whatever it says, the others have a place.
     const candidates = this.nodes.filter(({ left }) => left === 0).slice(0, this.limits.parallelSteps);
-    for (const { step, position } of candidates) {
-      if (step.if === undefined && step.unless === undefined && isPlain(step)) this.begun.add(position);
-    }
-    return new Set(this.begun);
+    const certain = candidates.filter(({ step }) => !step.if && !step.unless && isPlain(step));
+    const positions = new Set(certain.map(({ position }) => position));
+    this.records.startedEarly(positions);
+    return positions;
   }
 
   /** `kept`: steps that earlier runs have done, by position. */
@@ -73,7 +81,7 @@ export class WorkflowRun {
     for (const node of this.nodes) if (node.left === 0) this.ready.push(node);
     for (;;) {
       await this.guard(() => this.advance(kept));
-      if (this.active.size > 0) await Promise.race(this.active.values());
+      if (this.active.size > 0) await this.nextEvent();
       else if (this.broken || this.run.signal.aborted) return this.giveUp();
       else if (this.waiting.size > 0) {
         const outcome = await this.settleDecided();
@@ -83,14 +91,24 @@ export class WorkflowRun {
     return this.failure ? { status: 'failed', ...this.failure } : { status: 'completed' };
   }
 
+  /** A step ends, or it is time to look at what was decided meanwhile. */
+  private async nextEvent(): Promise<void> {
+    if (this.waiting.size === 0) return Promise.race(this.active.values());
+    const { signal } = this.stop;
+    const look = sleep(LOOK_MS, undefined, { signal, ref: false }).catch(() => undefined);
+    await Promise.race([...this.active.values(), look]);
+    if (!signal.aborted) await this.guard(async () => void (await this.settleDecided()));
+  }
+
   /** Deals with all that is ready: keeps, skips, lets wait, or begins it, while there is room. */
   private async advance(kept: ReadonlyMap<number, StoredStep>): Promise<void> {
     const skipped: SkippedStep[] = [];
+    const beginning: Node[] = [];
     const blocked: Node[] = [];
     for (let node = this.ready.shift(); node && !this.stop.signal.aborted; node = this.ready.shift()) {
       const { step, position } = node;
       const before = kept.get(position);
-      if (before) {
+      if (before && !node.approved) {
         this.keep(node, before);
         continue;
       }
@@ -99,23 +117,19 @@ export class WorkflowRun {
         skipped.push({ position, ...verdict.skip });
         this.settle(node, 'skipped');
       } else if (typeof verdict !== 'string') {
-        await this.fail(node, {
-          status: 'failed',
-          cause: 'step_failed',
-          errorMessage: verdict.fault,
-          outputs: {},
-          tries: 1,
-        });
-      } else if (step.type === 'approval' || step.when === 'manual') {
+        await this.fail(node, failure(verdict.fault));
+      } else if (!node.approved && (step.type === 'approval' || step.when === 'manual')) {
         await this.wait(node);
-      } else if (this.active.size < this.limits.parallelSteps) {
-        this.begin(node);
+      } else if (this.active.size + beginning.length < this.limits.parallelSteps) {
+        beginning.push(node);
       } else {
         blocked.push(node);
       }
     }
     this.ready.push(...blocked);
-    if (skipped.length > 0) await this.run.journal.skipSteps(skipped);
+    // Before what follows the skipped ones begins: a later run must find them skipped.
+    await this.records.skip(skipped);
+    for (const node of beginning) this.begin(node);
   }
 
   private begin(node: Node): void {
@@ -125,36 +139,29 @@ export class WorkflowRun {
 
   private async carryOut(node: Node): Promise<void> {
     const { step, position } = node;
-    if (!this.begun.delete(position)) await this.run.journal.startStep(position);
+    await this.records.start(position);
     const outcome = await this.steps.execute(step);
     // What the step wrote is stored before the step says that it has ended.
     await this.log.close();
+    const reason = String(this.stop.signal.reason);
     if (outcome.status === 'completed') await this.complete(node, outcome);
     else if (outcome.status === 'failed') await this.fail(node, outcome);
-    else await this.noteAbort(position);
+    else if (reason !== 'lost') await this.records.abort(position, reason);
   }
 
   private async complete(
     node: Node,
     end: Omit<Extract<StepOutcome, { status: 'completed' }>, 'status'>,
   ): Promise<void> {
-    await this.run.journal.finishStep(node.position, { ...end, status: 'completed' });
+    await this.records.finish(node.position, { ...end, status: 'completed' });
     this.settle(node, 'completed', end.outputs, end.variables);
   }
 
-  private async fail(node: Node, end: Extract<StepOutcome, { status: 'failed' }>): Promise<void> {
+  private async fail(node: Node, end: Failed): Promise<void> {
     const { cause, errorMessage, retryable = true } = end;
-    await this.run.journal.finishStep(node.position, end);
+    await this.records.finish(node.position, end);
     if (!node.step.continueOnError) this.failure ??= { cause, errorMessage, retryable };
     this.settle(node, 'failed', end.outputs);
-  }
-
-  /** The step that was under way when the run had to stop shows why it ended. */
-  private async noteAbort(position: number): Promise<void> {
-    const reason = String(this.stop.signal.reason);
-    if (reason === 'lost') return;
-    const errorMessage = `the run was stopped (${reason}) while this step ran`;
-    await this.run.journal.finishStep(position, { status: 'cancelled', cause: reason, errorMessage });
   }
 
   private async wait(node: Node): Promise<void> {
@@ -163,10 +170,11 @@ export class WorkflowRun {
     try {
       wanted = step.type === 'approval' ? approvalOf(this.steps.resolve(step).config) : MANUAL_APPROVAL;
     } catch (error) {
-      const errorMessage = `step '${step.name}' cannot run: ${(error as Error).message}`;
-      return this.fail(node, { status: 'failed', cause: 'step_failed', errorMessage, outputs: {}, tries: 1 });
+      return this.fail(node, failure(`step '${step.name}' cannot run: ${(error as Error).message}`));
     }
-    await this.run.journal.waitStep(position, { ...wanted.approval }, wanted.seconds);
+    // The time limit of an approval may stand beside its config as that of any other step.
+    const limit = step.type === 'approval' ? (step.timeoutSeconds ?? null) : null;
+    await this.run.journal.waitStep(position, { ...wanted.approval }, wanted.seconds ?? limit);
     this.waiting.add(node);
   }
 
@@ -175,12 +183,12 @@ export class WorkflowRun {
     const stored = new Map((await this.run.journal.storedSteps()).map((step) => [step.position, step]));
     let decided = false;
     let seconds: number | null = null;
-    let seen = 0n;
+    let seenDecisions = 0;
     for (const node of [...this.waiting]) {
       const { waitsFor, decisions, secondsLeft } = stored.get(node.position)!;
-      for (const { id } of decisions) if (BigInt(id) > seen) seen = BigInt(id);
       const verdict = verdictOf(waitsFor as unknown as Approval, decisions, secondsLeft);
       if (!verdict) {
+        seenDecisions += decisions.length;
         if (secondsLeft !== null) seconds = Math.min(seconds ?? Infinity, secondsLeft);
         continue;
       }
@@ -188,22 +196,16 @@ export class WorkflowRun {
       this.waiting.delete(node);
       if (!verdict.approved) {
         const errorMessage = `step '${node.step.name}' was ${verdict.why}`;
-        await this.fail(node, {
-          status: 'failed',
-          cause: 'rejected',
-          errorMessage,
-          retryable: false,
-          outputs: {},
-          tries: 1,
-        });
+        await this.fail(node, { ...failure(errorMessage), cause: 'rejected', retryable: false });
       } else if (node.step.type === 'approval') {
         const outputs = { approved_by: verdict.by.join(','), comment: verdict.comment };
         await this.complete(node, { outputs, tries: 1 });
       } else {
-        this.begin(node);
+        node.approved = true;
+        this.ready.push(node);
       }
     }
-    return decided ? undefined : { status: 'waiting', seconds, seenDecision: String(seen) };
+    return decided ? undefined : { status: 'waiting', seconds, seenDecisions };
   }
 
   /** A step that an earlier run has dealt with. */
@@ -251,11 +253,26 @@ export class WorkflowRun {
   }
 
   private async giveUp(): Promise<TaskOutcome> {
-    if (this.broken && !(this.broken.error instanceof LeaseLostError)) throw this.broken.error;
-    const reason: unknown = this.run.signal.reason;
-    for (const position of this.begun) await this.noteAbort(position);
+    if (this.broken) {
+      const { error } = this.broken;
+      if (error instanceof LeaseLostError) return { status: 'aborted' };
+      // One write was refused; the others tell readers that nothing of the task runs any more.
+      await this.close('step_failed').catch(() => undefined);
+      throw error;
+    }
+    const reason = String(this.run.signal.reason);
+    if (reason !== 'lost') await this.records.abortAll(reason);
     // A run that is handed back goes on elsewhere; for one that ends here the rest will never run.
     if (reason === 'cancelled' || reason === 'timeout') await this.run.journal.closeSteps(reason);
     return { status: 'aborted' };
   }
+
+  private async close(cause: string): Promise<void> {
+    await this.records.abortAll(cause);
+    await this.run.journal.closeSteps(cause);
+  }
+}
+
+function failure(errorMessage: string): Failed {
+  return { status: 'failed', cause: 'step_failed', errorMessage, outputs: {}, tries: 1 };
 }

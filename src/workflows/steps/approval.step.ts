@@ -16,7 +16,7 @@ export class ApprovalStep implements StepRunner {
         minItems: 1,
         maxItems: 100,
         items: { type: 'string', minLength: 1, maxLength: 200 },
-        description: 'Who may answer; everybody with the right to approve unless given.',
+        description: 'Who may answer; everybody unless given.',
         examples: [['ada', 'grace']],
       },
       count: {
@@ -41,7 +41,7 @@ export class ApprovalStep implements StepRunner {
       },
       not_submitter: {
         type: 'boolean',
-        description: 'Whoever submitted the task may not approve it.',
+        description: 'Whoever submitted the task, or a correction of it, may not approve it.',
         examples: [true],
       },
       message: {
@@ -51,7 +51,6 @@ export class ApprovalStep implements StepRunner {
         examples: ['Deploy to production?'],
       },
     },
-    dependentRequired: { default: ['timeout'] },
   };
 
   check({ approvers, count }: StepConfig): StepProblem[] {

@@ -92,16 +92,17 @@ describe('http', () => {
     if (status !== 204) expect(stdout).toContain('the reason');
   });
 
-  it('fails where an output is not there', async () => {
-    await expect(run({ outputs: { x: 'items[3].name' } })).rejects.toThrow(
-      "output 'x': the answer has no 'items[3].name'",
-    );
+  it('fails where an output is not there, and does not ask again for what was done', async () => {
+    const failure = (errorMessage: unknown) => ({ status: 'failed', retryable: false, errorMessage });
+    const asked = async (path: string) => (await run({ outputs: { x: path } })).result;
+    const missing = "step 'x' failed: was answered, but output 'x': the answer has no 'items[3].name'";
+    expect(await asked('items[3].name')).toMatchObject(failure(missing));
     answer = (response) => response.end('text');
-    await expect(run({ outputs: { x: 'id' } })).rejects.toThrow('the answer is no JSON');
+    expect(await asked('id')).toMatchObject(failure(expect.stringContaining('the answer is no JSON')));
     answer = (response) => response.end(`{"id": "${'x'.repeat(100_000)}"}`);
-    await expect(run({ outputs: { x: 'id' } })).rejects.toThrow(/more than the 64 KiB of a step/);
+    expect(await asked('id')).toMatchObject(failure(expect.stringContaining('more than the 64 KiB of a step')));
     answer = (response) => response.end('x'.repeat(2_000_000));
-    await expect(run({ outputs: { x: 'id' } })).rejects.toThrow('longer than 1 MiB');
+    expect(await asked('id')).toMatchObject(failure(expect.stringContaining('longer than 1 MiB')));
     const { result } = await run({});
     expect(result.status === 'completed' && result.outputs.body?.length).toBe(16 * 1024);
   });

@@ -57,7 +57,7 @@ export class HttpStep implements StepRunner {
       if (limit.signal.aborted) return limit.result();
       const why = answer instanceof SafeFetchError ? answer.message : unmet(config, answer);
       if (!(answer instanceof SafeFetchError)) await say(`${titleOf(config)}: ${answer.status}`);
-      if (why === undefined) return { status: 'completed', outputs: outputsOf(config, answer as SafeResponse) };
+      if (why === undefined) return concluded(config, answer as SafeResponse, failed);
       if (answer instanceof SafeFetchError && answer.reason === 'refused') return failed(why, { retryable: false });
       const interval = durationMs(until?.interval ?? '5s');
       if (!until || performance.now() + interval >= deadline) {
@@ -96,6 +96,19 @@ export class HttpStep implements StepRunner {
       if (error instanceof SafeFetchError) return error;
       throw error;
     }
+  }
+}
+
+/** What was asked for is done: where its answer lacks an output, another try would do it again. */
+function concluded(
+  config: HttpConfig,
+  answer: SafeResponse,
+  failed: (why: string, more?: { retryable: false }) => StepResult,
+): StepResult {
+  try {
+    return { status: 'completed', outputs: outputsOf(config, answer) };
+  } catch (error) {
+    return failed(`was answered, but ${(error as Error).message}`, { retryable: false });
   }
 }
 

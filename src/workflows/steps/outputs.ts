@@ -31,9 +31,14 @@ export function namedOutputs(answer: unknown, paths: unknown, what: string): Rec
   );
 }
 
+/** In bytes, names included. */
+export function sizeOf(texts: Readonly<Record<string, string>>): number {
+  return Object.entries(texts).reduce((sum, [name, value]) => sum + name.length + Buffer.byteLength(value), 0);
+}
+
 /** Throws where the outputs are more than a step may have. */
 export function limited(outputs: Record<string, string>): Record<string, string> {
-  const bytes = Object.entries(outputs).reduce((sum, [name, value]) => sum + name.length + Buffer.byteLength(value), 0);
+  const bytes = sizeOf(outputs);
   if (bytes <= OUTPUT_LIMIT_BYTES) return outputs;
   throw new Error(
     `its outputs are ${Math.ceil(bytes / 1024)} KiB, more than the ${OUTPUT_LIMIT_BYTES / 1024} KiB of a step: select fewer of them`,

@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import type { ResolvedStep, StepContext, StepResult, StepRunner } from '../step-runner.js';
@@ -99,7 +99,10 @@ async function prepareFolder({ workingDir, path, files }: TerraformConfig, works
   const folder = await pathInWorkspace(workspace, name);
   await mkdir(folder, { recursive: true });
   for (const [file, text] of Object.entries(files)) {
-    await writeFile(await pathInWorkspace(workspace, join(name, file)), text);
+    const target = await pathInWorkspace(workspace, join(name, file));
+    // Whatever an earlier step has put there, a pipe for one, is not opened.
+    await rm(target, { force: true });
+    await writeFile(target, text, { flag: 'wx' });
   }
   return folder;
 }

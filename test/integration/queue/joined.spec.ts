@@ -30,6 +30,7 @@ const ended = (id: string, changes: Partial<FinishRow> = {}): FinishRow => ({
   failed: false,
   retry_seconds: null,
   wait_seconds: null,
+  seen_decisions: null,
   begun_seconds_ago: 5,
   ...changes,
 });

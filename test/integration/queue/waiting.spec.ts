@@ -6,6 +6,10 @@ import { until } from '../../support/until.js';
 
 const fixture = useQueue();
 const JANE = { actor: 'jane', requestId: 'request-1' };
+const APPROVE = { step: 'ask', decision: 'approve' } as const;
+/** One word settles the matter; or none does. */
+const settled = (made: readonly unknown[]) => (made.length > 0 ? 'approved' : undefined);
+const unsettled = () => undefined;
 const STEPS = [
   { name: 'plan', type: 'bash' },
   { name: 'ask', type: 'approval' },
@@ -19,7 +23,7 @@ function parksOnce(seconds: number | null = null) {
     await journal.startStep(0);
     await journal.finishStep(0, { status: 'completed', outputs: { sum: '3' }, variables: { A: 'b' }, tries: 2 });
     await journal.waitStep(1, { count: 2 }, seconds);
-    return { status: 'waiting', seconds, seenDecision: '0' };
+    return { status: 'waiting', seconds, seenDecisions: 0 };
   };
 }
 
@@ -37,7 +41,7 @@ describe('a task that waits', () => {
     await fixture.becomes(other, 'waiting');
     expect(await brokenInvariants(fixture.query)).toEqual([]);
 
-    expect(await queue.wakeWaiting(taskId, JANE, 'approved')).toBe(true);
+    expect(await queue.decide(taskId, APPROVE, JANE, settled)).toBe(true);
     expect(await fixture.becomes(taskId, 'completed')).toMatchObject({ attempt: 2, failures: 0 });
     expect(await fixture.way(taskId)).toBe('pending running waiting pending running completed');
     expect((await fixture.events(taskId))[3]).toMatchObject({
@@ -45,7 +49,8 @@ describe('a task that waits', () => {
       cause: 'approved',
       request_id: 'request-1',
     });
-    expect(await queue.wakeWaiting(taskId, JANE, 'approved')).toBe(false);
+    expect(await queue.decide(other, { ...APPROVE, step: 'plan' }, JANE, settled)).toBe(false);
+    await expect(queue.decide('task-none', APPROVE, JANE, settled)).rejects.toThrow('there is no task');
     expect(await brokenInvariants(fixture.query)).toEqual([]);
   });
 
@@ -57,7 +62,7 @@ describe('a task that waits', () => {
     await hand.query(
       `UPDATE queue_tasks SET run_at = run_at - interval '1 hour', start_by = start_by - interval '1 hour'`,
     );
-    await queue.wakeWaiting(taskId, JANE, 'approved');
+    await queue.decide(taskId, APPROVE, JANE, settled);
     const [row] = await fixture.query(
       `SELECT extract(epoch FROM start_by - run_at)::int AS promise, run_at > now() - interval '1 minute' AS now FROM queue_tasks`,
     );
@@ -84,8 +89,22 @@ describe('a task that waits', () => {
       { status: 'completed', cause: null },
       { status: 'cancelled', cause: 'cancelled' },
     ]);
-    expect(await queue.decide(taskId, { step: 'ask', decision: 'approve' }, JANE)).toBe(false);
+    expect(await queue.decide(taskId, APPROVE, JANE, settled)).toBe(false);
     expect(await brokenInvariants(fixture.query)).toEqual([]);
+  });
+});
+
+describe('the promise of a task that was handed back', () => {
+  it('is at least from now on when it is woken', async () => {
+    const { queue } = await fixture.start({ behaviour: parksOnce() });
+    const { taskId } = await queue.enqueue(aTask({ startWithinSeconds: 60 }));
+    await fixture.becomes(taskId, 'waiting');
+    const hand = await fixture.hand('tester');
+    // As a hand-back after a long run leaves it.
+    await hand.query(`UPDATE queue_tasks SET start_by = run_at - interval '3 hours'`);
+    await queue.decide(taskId, APPROVE, JANE, settled);
+    const [row] = await fixture.query('SELECT start_by >= run_at AS ok FROM queue_tasks');
+    expect(row).toEqual({ ok: true });
   });
 });
 
@@ -94,10 +113,10 @@ describe('a decision', () => {
     const { queue, handler } = await fixture.start({ behaviour: parksOnce() });
     const { taskId } = await queue.enqueue(aTask());
     await fixture.becomes(taskId, 'waiting');
-    expect(await queue.decide(taskId, { step: 'ask', decision: 'approve', comment: 'fine' }, JANE)).toBe(true);
-    expect(await queue.decide(taskId, { step: 'ask', decision: 'reject' }, JANE)).toBe(false);
-    expect(await queue.decide(taskId, { step: 'plan', decision: 'approve' }, JANE)).toBe(false);
-    expect(await queue.decide(taskId, { step: 'ask', decision: 'reject' }, { actor: 'joe' })).toBe(true);
+    expect(await queue.decide(taskId, { ...APPROVE, comment: 'fine' }, JANE, unsettled)).toBe(true);
+    expect(await queue.decide(taskId, { ...APPROVE, decision: 'reject' }, JANE, unsettled)).toBe(false);
+    expect(await queue.decide(taskId, { ...APPROVE, step: 'plan' }, JANE, unsettled)).toBe(false);
+    expect(await queue.decide(taskId, { ...APPROVE, decision: 'reject' }, { actor: 'joe' }, unsettled)).toBe(true);
     const noted = { attempt: 1, from_status: null, to_status: null };
     expect(await fixture.events(taskId, 'operator')).toMatchObject([
       { ...noted, actor: 'jane', cause: 'approved', detail: { step: 'ask', comment: 'fine' }, request_id: 'request-1' },
@@ -132,8 +151,7 @@ describe('a decision', () => {
       behaviour: async (run) => {
         const outcome = await parksOnce()(run);
         // The run has read no decision; this one is made before the task waits.
-        if (run.task.attempt === 1)
-          decided = await queue.decide(run.task.taskId, { step: 'ask', decision: 'approve' }, JANE);
+        if (run.task.attempt === 1) decided = await queue.decide(run.task.taskId, APPROVE, JANE, settled);
         return outcome;
       },
     });
@@ -141,17 +159,49 @@ describe('a decision', () => {
     await fixture.becomes(taskId, 'completed');
     expect(decided).toBe(true);
     expect(await fixture.way(taskId)).toBe('pending running waiting pending running completed');
+    expect(await brokenInvariants(fixture.query)).toEqual([]);
   });
 
-  it('that the run has seen, or that was made to another step, wakes nobody', async () => {
-    const { queue, store, handler } = await fixture.start({ behaviour: parksOnce() });
+  it('that the run has seen wakes nobody, nor does one on a step that waits no more', async () => {
+    const { queue } = await fixture.start({
+      behaviour: async (run) => {
+        const outcome = await parksOnce()(run);
+        const before = { task_id: run.task.taskId, step: 'plan' };
+        await fixture.query(
+          `INSERT INTO queue_task_decisions (task_id, step, decision, actor) VALUES ($1, $2, 'approve', 'eve')`,
+          Object.values(before),
+        );
+        await queue.decide(run.task.taskId, APPROVE, JANE, unsettled);
+        return outcome.status === 'waiting' ? { ...outcome, seenDecisions: 1 } : outcome;
+      },
+    });
     const { taskId } = await queue.enqueue(aTask());
     await fixture.becomes(taskId, 'waiting');
-    await queue.decide(taskId, { step: 'ask', decision: 'approve' }, JANE);
-    const { decisions } = (await handler.runs[0]!.journal.storedSteps())[1]!;
-    expect(await store.wake(taskId, JANE, 'decided', decisions[0]!.id)).toBe(false);
-    await fixture.query(`UPDATE queue_task_steps SET name = 'other' WHERE position = 1`);
-    expect(await store.wake(taskId, JANE, 'decided', '0')).toBe(false);
+    expect(await fixture.way(taskId)).toBe('pending running waiting');
+  });
+
+  it('that could not wake its task does so when it is made again', async () => {
+    const { queue } = await fixture.start({ behaviour: parksOnce() });
+    const { taskId } = await queue.enqueue(aTask());
+    await fixture.becomes(taskId, 'waiting');
+    await queue.decide(taskId, APPROVE, JANE, unsettled);
+    expect(await queue.decide(taskId, APPROVE, JANE, settled)).toBe(false);
+    await fixture.becomes(taskId, 'completed');
+  });
+
+  it('is never lost between the two who write, whoever comes first', async () => {
+    const { queue } = await fixture.start({ workers: 5, behaviour: parksOnce() });
+    const tasks = await Promise.all(Array.from({ length: 30 }, () => queue.enqueue(aTask())));
+    // From the time the step waits, which is before the task does.
+    const decideSoon = async (taskId: string) => {
+      await until('the step waits', () => queue.decide(taskId, APPROVE, JANE, settled), { everyMs: 1 });
+    };
+    await Promise.all(tasks.map(({ taskId }) => decideSoon(taskId)));
+    await fixture.allBecome(
+      tasks.map(({ taskId }) => taskId),
+      'completed',
+    );
+    expect(await brokenInvariants(fixture.query)).toEqual([]);
   });
 });
 

@@ -74,9 +74,10 @@ DECLARE
   any_from_cancelled boolean;
   bad record;
 BEGIN
+  -- run_at as it was: a run that is to be retried has moved it on.
   WITH change AS MATERIALIZED (
     SELECT n.task_id, o.status AS was, n.status, n.attempt, n.cause, n.error_message, n.request_id, n.started_at,
-           n.enqueued_at, n.run_at, n.completed_at,
+           n.enqueued_at, o.run_at, n.completed_at,
            o.status = 'pending' AND n.status <> 'running' AND n.attempt = o.attempt + 1 AND n.instance IS NOT NULL
              AND n.started_at IS NOT NULL AND n.started_at IS DISTINCT FROM o.started_at AS ran
     FROM old_rows o JOIN new_rows n USING (id) WHERE o.status <> n.status
