@@ -41,9 +41,11 @@ export function checkParameters(
     if (!Object.hasOwn(definitions, name)) problems.push(unknownParameter(name, known, prefix));
   }
   for (const [name, definition] of Object.entries(definitions)) {
-    const value = Object.hasOwn(given, name) ? given[name] : definition.default;
-    if (value === undefined) {
-      if (!definition.required) continue;
+    const value = given[name];
+    if (!Object.hasOwn(given, name) || value === undefined) {
+      // Defaults were checked when the catalogue was read.
+      if (definition.default !== undefined) values[name] = definition.default;
+      if (definition.default !== undefined || !definition.required) continue;
       const hint = definition.description;
       problems.push({ path: prefix + name, message: `parameter '${name}' is required`, ...(hint ? { hint } : {}) });
       continue;
@@ -85,8 +87,14 @@ function ofType({ type, allowedValues = [], min, max }: ParameterDefinition, tex
   }
 }
 
-function ofPattern({ pattern }: ParameterDefinition, text: string): string | undefined {
-  return pattern !== undefined && !new Pattern(pattern).test(text) ? `must match ${pattern}` : undefined;
+/** To compile one takes longer than all else that a submission asks of its parameters. */
+const compiled = new WeakMap<ParameterDefinition, Pattern>();
+
+function ofPattern(definition: ParameterDefinition, text: string): string | undefined {
+  if (definition.pattern === undefined) return undefined;
+  const pattern = compiled.get(definition) ?? new Pattern(definition.pattern);
+  compiled.set(definition, pattern);
+  return pattern.test(text) ? undefined : `must match ${definition.pattern}`;
 }
 
 function outside(

@@ -556,9 +556,7 @@ describe('WorkflowExecutor', () => {
     });
 
     it('is no more than a step may set', async () => {
-      const { executor } = await setup(
-        async () => ({ ...completed, outputs: { x: 'x'.repeat(60_000) } }) as StepResult,
-      );
+      const { executor } = await setup(async () => ({ ...completed, outputs: { x: 'x'.repeat(60_000) } }));
       const setVariables = { A: '${a.x}', B: '${a.x}' };
       const { run, journal } = aRun({ workflowSpec: spec(step('a', { setVariables })) });
       expect(await executor.handle(run)).toMatchObject({
