@@ -68,7 +68,6 @@ describe('approval', () => {
   it.each([
     [{ count: 3, approvers: ['ada', 'ada'] }, `count: 'count' is 3, but 'approvers' names 1 | Write 1 or less`],
     [{ count: 0 }, `count: 'count' is not valid: the number 0 | It must be >= 1.`],
-    [{ default: 'approve' }, `default: 'default' needs 'timeout' beside it | Add "timeout: 4h".`],
     [{ default: 'aprove', timeout: 5 }, `Did you mean 'approve'?`],
     [{ approvers: [] }, `approvers: 'approvers' is empty`],
     [
