@@ -17,11 +17,15 @@ export {
   LeaseLostError,
   TaskHandler,
   type AbortReason,
+  type BeginningStep,
   type ClaimedTask,
+  type Decision,
   type LogChunk,
   type RunJournal,
   type RunLease,
+  type SkippedStep,
   type StepEnd,
+  type StoredStep,
   type TaskOutcome,
   type TaskRun,
 } from './queue/task-handler.js';
@@ -30,7 +34,7 @@ export { MetricsCollector, type MetricsSnapshot } from './queue/metrics-collecto
 export type { ActiveTask, ActiveTasks, QueueStats } from './queue/queue-stats.dto.js';
 export { ListStore } from './queue/store/list-store.js';
 export type { TaskFilter, TaskListRequest } from './queue/store/list.sql.js';
-export type { Signature } from './queue/store/task-store.js';
+export type { Redrive, Said, Signature, StepDecision } from './queue/store/task-store.js';
 export { queueEntities } from './queue/entities.js';
 export { QueueTask } from './queue/queue-task.entity.js';
 export { QueueTaskDecision, QueueTaskEvent, QueueTaskLog, QueueTaskStep } from './queue/queue-task-records.entity.js';
