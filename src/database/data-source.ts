@@ -4,6 +4,7 @@ import { TaskLists1763900000000 } from './migrations/1763900000000-task-lists.js
 import { Prefetch1764000000000 } from './migrations/1764000000000-prefetch.js';
 import { JoinedTransitions1764100000000 } from './migrations/1764100000000-joined-transitions.js';
 import { WaitingSteps1764200000000 } from './migrations/1764200000000-waiting-steps.js';
+import { KeysAndPauses1764250000000 } from './migrations/1764250000000-keys-and-pauses.js';
 
 /** Any number that no other program on the same database uses for an advisory lock. */
 const MIGRATION_LOCK = 7_381_001;
@@ -14,6 +15,7 @@ export const migrations = [
   Prefetch1764000000000,
   JoinedTransitions1764100000000,
   WaitingSteps1764200000000,
+  KeysAndPauses1764250000000,
 ];
 
 export function dataSourceOptions(url: string, poolSize = 10) {

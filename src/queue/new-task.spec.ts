@@ -47,6 +47,8 @@ describe('encodeTask', () => {
       timeout_seconds: null,
       golden_path: null,
       request_id: null,
+      concurrency_key: null,
+      concurrency_limit: null,
     });
   });
 
@@ -61,6 +63,7 @@ describe('encodeTask', () => {
       timeoutSeconds: 90,
       goldenPath: 'deploy-app',
       requestId: 'req-1',
+      concurrency: { key: 'shop', limit: 3, whenFull: 'replace' },
     };
     expect(rowOf(said)).toMatchObject({
       metadata: { user: 'ann' },
@@ -72,6 +75,8 @@ describe('encodeTask', () => {
       timeout_seconds: 90,
       golden_path: 'deploy-app',
       request_id: 'req-1',
+      concurrency_key: 'shop',
+      concurrency_limit: 3,
     });
   });
 
@@ -129,6 +134,7 @@ describe('encodeTask', () => {
     ['metadata', (text) => ({ metadata: { labels: [text] } })],
     ['goldenPath', (text) => ({ goldenPath: text })],
     ['requestId', (text) => ({ requestId: text })],
+    ['concurrencyKey', (text) => ({ concurrency: { key: `k${text}` } })],
   ];
 
   describe.each(FIELDS)('a text in %s', (field, put) => {

@@ -23,6 +23,19 @@ export interface NewTask {
   readonly timeoutSeconds?: number;
   readonly goldenPath?: string;
   readonly requestId?: string;
+  readonly concurrency?: Concurrency;
+}
+
+/** Tasks of one key do not all run at once. */
+export interface Concurrency {
+  readonly key: string;
+  /** How many tasks of the key may run, over all instances; 1 unless given. The last submission's word counts. */
+  readonly limit?: number;
+  /**
+   * What becomes of the task where all slots are taken: it waits in line (`queue`, unless given), or is refused with
+   * KeyBusyError (`reject`). `replace`: the older tasks of the key make way; see `QueueService.enqueue`.
+   */
+  readonly whenFull?: 'queue' | 'replace' | 'reject';
 }
 
 /** A task ready to be stored. */
@@ -30,6 +43,7 @@ export interface EncodedTask {
   readonly taskId: string;
   /** One element of the INSERT's `jsonb` array: an array of values, as JSON text (their order as in `enqueue.sql.ts`). */
   readonly json: string;
+  readonly concurrencyKey?: string;
 }
 
 /** A task that no database could store: the caller's mistake, found before it shares a statement with others. */
@@ -44,6 +58,7 @@ export class InvalidTaskError extends Error {
 }
 
 const MAX_NAME = 255;
+const MAX_LIMIT = 10_000;
 
 /** Gives a new task its id and its row; throws InvalidTaskError where PostgreSQL would refuse it. */
 export function encodeTask(task: NewTask, options: Pick<ResolvedQueueOptions, 'promiseSeconds'>): EncodedTask {
@@ -56,6 +71,11 @@ export function encodeTask(task: NewTask, options: Pick<ResolvedQueueOptions, 'p
   }
   if (task.runAt !== undefined && Number.isNaN(task.runAt.getTime())) {
     throw new InvalidTaskError('runAt', 'is no valid time');
+  }
+  const { key, limit = 1 } = task.concurrency ?? {};
+  if (key !== undefined) checkName('concurrency.key', key);
+  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT) {
+    throw new InvalidTaskError('concurrency.limit', `must be a whole number from 1 to ${MAX_LIMIT}`);
   }
   // In the order of the statement.
   const row = {
@@ -72,6 +92,8 @@ export function encodeTask(task: NewTask, options: Pick<ResolvedQueueOptions, 'p
     timeout_seconds: task.timeoutSeconds ?? null,
     golden_path: task.goldenPath ?? null,
     request_id: task.requestId ?? null,
+    concurrency_key: key ?? null,
+    concurrency_limit: key === undefined ? null : limit,
   };
   const json = toJson(Object.values(row));
   if (json.includes('\\u') && UNSTORABLE.test(json)) {
@@ -79,7 +101,7 @@ export function encodeTask(task: NewTask, options: Pick<ResolvedQueueOptions, 'p
     const field = column.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
     throw new InvalidTaskError(field, 'holds a NUL character or half of a surrogate pair, which jsonb cannot store');
   }
-  return { taskId: row.task_id, json };
+  return { taskId: row.task_id, json, ...(key !== undefined && { concurrencyKey: key }) };
 }
 
 function toJson(row: readonly unknown[]): string {

@@ -9,6 +9,7 @@ import {
   watch,
 } from '../../test/support/queue-doubles.js';
 import type { EnqueueBatcher } from './enqueue-batcher.js';
+import type { Admitter } from './maintenance/admitter.js';
 import type { Maintenance } from './maintenance/maintenance.js';
 import type { QueueOptions } from './queue-options.js';
 import type { AbortReason } from './task-handler.js';
@@ -45,6 +46,11 @@ function setup({ running = 0, ...options }: QueueOptions & { running?: number } 
     abortAll: (reason: AbortReason) => void trail.push(`abort ${reason}`),
   };
   const maintenance = { start: () => void trail.push('maintenance.start'), stop: note('maintenance.stop') };
+  const admitter = {
+    onAdmitted: () => undefined,
+    admit: (keys: string[]) => void trail.push(`admit ${keys.join()}`),
+    idle: note('admitter.idle'),
+  };
   let hear: (wakeUp: WakeUp) => void = () => undefined;
   const wakeUps = {
     onWakeUp: (listener: typeof hear) => void (hear = listener),
@@ -57,6 +63,7 @@ function setup({ running = 0, ...options }: QueueOptions & { running?: number } 
     standIn<Claimer>(claimer),
     standIn<WorkerPool>(pool),
     standIn<Maintenance>(maintenance),
+    standIn<Admitter>(admitter),
     standIn<WakeUps>(wakeUps),
     standIn<EnqueueBatcher>(enqueues),
     queueOptions({ shutdownGraceSeconds: 30, ...options }),
@@ -257,7 +264,7 @@ describe('QueueRuntime', () => {
     expect(trail).toEqual([]);
     stored.resolve();
     await advance();
-    expect(trail).toEqual(['wakeUps.stop']);
+    expect(trail).toEqual(['admitter.idle', 'wakeUps.stop']);
     expect(shutdown.state).toBe('resolved');
   });
 });

@@ -8,6 +8,7 @@ import {
   type OnModuleDestroy,
 } from '@nestjs/common';
 import { EnqueueBatcher } from './enqueue-batcher.js';
+import { Admitter } from './maintenance/admitter.js';
 import { Maintenance } from './maintenance/maintenance.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from './queue-options.js';
 import { Claimer } from './workers/claimer.js';
@@ -27,6 +28,7 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
     private readonly claimer: Claimer,
     private readonly pool: WorkerPool,
     private readonly maintenance: Maintenance,
+    private readonly admitter: Admitter,
     private readonly wakeUps: WakeUps,
     private readonly enqueues: EnqueueBatcher,
     @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
@@ -37,11 +39,16 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
   }
 
   async onApplicationBootstrap(): Promise<void> {
+    this.admitter.onAdmitted((earliest) => {
+      this.claimer.wake(earliest);
+      this.wakeUps.sendReady(earliest);
+    });
     if (this.options.workers === 0) return;
     await this.heartbeat.start(this.claimer);
     this.wakeUps.onWakeUp((wakeUp) => {
       const earliest = earliestOf(wakeUp);
       if (earliest !== undefined) this.claimer.wake(earliest);
+      else if (wakeUp.startsWith('key:')) this.admitter.admit([wakeUp.slice('key:'.length)]);
       else if (wakeUp === `cancel:${this.heartbeat.instanceId}`) void this.heartbeat.beatNow();
     });
     this.claimer.start();
@@ -60,6 +67,7 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
   /** HTTP has closed by now: nothing can be enqueued any more. */
   async onApplicationShutdown(): Promise<void> {
     await this.enqueues.idle();
+    await this.admitter.idle();
     await this.wakeUps.stop();
   }
 

@@ -1,6 +1,8 @@
 import { Module, type DynamicModule, type ModuleMetadata, type Provider, type Type } from '@nestjs/common';
 import { EnqueueBatcher } from './enqueue-batcher.js';
+import { Admitter } from './maintenance/admitter.js';
 import { Maintenance } from './maintenance/maintenance.js';
+import { Pauses } from './maintenance/pauses.js';
 import { Promoter } from './maintenance/promoter.js';
 import { Rescuer } from './maintenance/rescuer.js';
 import { Sweep } from './maintenance/sweep.js';
@@ -66,6 +68,8 @@ export class QueueModule {
         WakeUps,
         Maintenance,
         Promoter,
+        Admitter,
+        Pauses,
         Rescuer,
         Sweep,
         Heartbeat,

@@ -3,12 +3,13 @@ import type { EntityManager } from 'typeorm';
 import { deferred, queueOptions, recordLogs, rowOf, standIn, turns, watch } from '../../test/support/queue-doubles.js';
 import { EnqueueBatcher } from './enqueue-batcher.js';
 import { Maintenance } from './maintenance/maintenance.js';
+import { Pauses } from './maintenance/pauses.js';
 import { Sweep } from './maintenance/sweep.js';
 import { MetricsCollector } from './metrics-collector.js';
 import { InvalidTaskError, type EncodedTask, type NewTask } from './new-task.js';
 import { QUEUE_OPTIONS } from './queue-options.js';
 import { QueueRuntime } from './queue-runtime.js';
-import { QueueDrainingError, QueueService, TaskNotFoundError, TaskStateError } from './queue.service.js';
+import { KeyBusyError, QueueDrainingError, QueueService, TaskNotFoundError, TaskStateError } from './queue.service.js';
 import { StatsStore } from './store/stats-store.js';
 import { TaskStore } from './store/task-store.js';
 import type { TaskStatus } from './task-status.js';
@@ -29,6 +30,9 @@ async function setup() {
     cancelIdle: jest.fn<Promise<boolean>, unknown[]>(async () => false),
     requestCancel: jest.fn<Promise<string | undefined>, unknown[]>(async () => undefined),
     redrive: jest.fn<Promise<boolean>, unknown[]>(async () => true),
+    enqueueUnlessBusy: jest.fn<Promise<boolean>, [EncodedTask]>(async () => true),
+    holdersOf: jest.fn<Promise<string[]>, unknown[]>(async () => ['task-1']),
+    olderOfKey: jest.fn<Promise<{ task_id: string; status: TaskStatus }[]>, unknown[]>(async () => []),
   };
   const batcher = { enqueue: jest.fn<Promise<number>, [EncodedTask]>(async () => 7) };
   const stats = { read: jest.fn(async () => ({ queue_size: 3 })), readActive: jest.fn(async () => ({ count: 0 })) };
@@ -36,6 +40,11 @@ async function setup() {
   const claimer = { wake: jest.fn() };
   const maintenance = { lookAgain: jest.fn() };
   const sweep = { sweepTasks: jest.fn<Promise<number>, unknown[]>(async () => 1) };
+  const pauses = {
+    pause: jest.fn<Promise<boolean>, unknown[]>(async () => true),
+    resume: jest.fn<Promise<boolean>, unknown[]>(async () => true),
+    list: jest.fn(async () => []),
+  };
   const wakeUps = { sendReady: jest.fn(), sendCancel: jest.fn() };
   const module = await Test.createTestingModule({
     providers: [
@@ -48,6 +57,7 @@ async function setup() {
       { provide: Claimer, useValue: claimer },
       { provide: Maintenance, useValue: maintenance },
       { provide: Sweep, useValue: sweep },
+      { provide: Pauses, useValue: pauses },
       { provide: WakeUps, useValue: wakeUps },
       { provide: QUEUE_OPTIONS, useValue: OPTIONS },
     ],
@@ -66,6 +76,7 @@ async function setup() {
     stats,
     runtime,
     sweep,
+    pauses,
     wakeUps,
     woken,
   };
@@ -103,6 +114,34 @@ describe('QueueService', () => {
           request_id: 'req-1',
         },
       ]);
+    });
+
+    it('refuses a task whose key is taken where it is not to wait, and tells nobody', async () => {
+      const { queue, store, batcher, woken } = await setup();
+      const task: NewTask = { ...TASK, concurrency: { key: 'shop', whenFull: 'reject' } };
+      await queue.enqueue(task);
+      expect(batcher.enqueue).not.toHaveBeenCalled();
+      expect(woken()).toEqual([1, 0, 1]);
+      store.enqueueUnlessBusy.mockResolvedValue(false);
+      await expect(queue.enqueue(task)).rejects.toEqual(new KeyBusyError('shop', ['task-1']));
+      expect(woken()).toEqual([1, 0, 1]);
+    });
+
+    it('cancels the older tasks of the key where it replaces them: of those that run as many as there is no room for', async () => {
+      const { queue, store } = await setup();
+      store.olderOfKey.mockResolvedValue([
+        { task_id: 'a', status: 'running' },
+        { task_id: 'b', status: 'waiting' },
+        { task_id: 'c', status: 'running' },
+      ]);
+      store.lookAt.mockImplementation(async (taskId) => ({
+        id: taskId,
+        status: taskId === 'b' ? 'completed' : 'pending',
+      }));
+      store.cancelIdle.mockResolvedValue(true);
+      const concurrency = { key: 'shop', limit: 2, whenFull: 'replace' } as const;
+      await queue.enqueue({ ...TASK, metadata: { user: 'ann' }, concurrency });
+      expect(store.cancelIdle.mock.calls.map(([id, by]) => [id, by])).toEqual([['a', { actor: 'ann' }]]);
     });
 
     it('takes part in the transaction of a manager, unbatched, and counts nothing that may be rolled back', async () => {
@@ -339,5 +378,14 @@ describe('QueueService', () => {
         expect(woken()).toEqual([0, 0, 0]);
       },
     );
+  });
+
+  it('wakes the workers when a pause is over', async () => {
+    const { queue, pauses, woken } = await setup();
+    expect(await queue.pause({ appName: 'shop' }, ANN, 'why')).toBe(true);
+    expect(woken()).toEqual([0, 0, 0]);
+    expect(await queue.resume({ appName: 'shop' }, ANN)).toBe(true);
+    expect(woken()).toEqual([1, 0, 1]);
+    expect(pauses.pause.mock.calls).toEqual([[{ appName: 'shop' }, ANN, 'why']]);
   });
 });

@@ -2,12 +2,14 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { EnqueueBatcher } from './enqueue-batcher.js';
 import { Maintenance } from './maintenance/maintenance.js';
+import { Pauses, type PauseScope } from './maintenance/pauses.js';
 import { Sweep } from './maintenance/sweep.js';
 import { MetricsCollector } from './metrics-collector.js';
-import { encodeTask, type NewTask } from './new-task.js';
+import { encodeTask, type EncodedTask, type NewTask } from './new-task.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from './queue-options.js';
 import { QueueRuntime } from './queue-runtime.js';
 import type { ActiveTasks, QueueStats } from './queue-stats.dto.js';
+import type { Pause } from './store/pauses.sql.js';
 import { StatsStore } from './store/stats-store.js';
 import { TaskStore, type Redrive, type Said, type Signature, type StepDecision } from './store/task-store.js';
 import { isTerminal, type TaskStatus } from './task-status.js';
@@ -41,11 +43,24 @@ export class TaskStateError extends Error {
   }
 }
 
+/** All slots of the task's concurrency key are taken, and it was not to wait. */
+export class KeyBusyError extends Error {
+  constructor(
+    readonly key: string,
+    /** Some of the tasks that hold the slots. */
+    readonly holders: readonly string[],
+  ) {
+    super(`concurrency key '${key}' is taken by ${holders.join(', ') || 'another task'}`);
+    this.name = 'KeyBusyError';
+  }
+}
+
 export interface Enqueued {
   readonly taskId: string;
 }
 
 const LOOKS = 6;
+const SHOWN_HOLDERS = 5;
 
 /** Of `enqueueMany`: as many tasks as one statement takes, and one lane more than statements are in flight. */
 const CHUNK = 500;
@@ -64,6 +79,7 @@ export class QueueService {
     private readonly claimer: Claimer,
     private readonly maintenance: Maintenance,
     private readonly sweep: Sweep,
+    private readonly pauses: Pauses,
     private readonly wakeUps: WakeUps,
     private readonly metrics: MetricsCollector,
     @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
@@ -71,8 +87,12 @@ export class QueueService {
 
   /**
    * Stores a task; resolves when its row is committed. With `manager` it takes part in that manager's transaction, and
-   * stands or falls with it. Throws InvalidTaskError, QueueDrainingError, QueueBusyError, or
-   * the database's error.
+   * stands or falls with it. Throws InvalidTaskError, QueueDrainingError, QueueBusyError, KeyBusyError, or the database's
+   * error.
+   *
+   * With `concurrency.whenFull: 'replace'` the older tasks of the key are cancelled once this one is stored, with the cause
+   * `superseded`: all that wait, for whatever, and of those that run as many, the oldest first, as it takes for this one to
+   * start. In the caller's own transaction nothing is replaced or rejected: the task waits in line.
    */
   async enqueue(task: NewTask, { manager }: { manager?: EntityManager } = {}): Promise<Enqueued> {
     const encoded = this.encode([task]);
@@ -81,7 +101,7 @@ export class QueueService {
       await this.store.enqueueWith(manager, encoded);
       return { taskId: encoded[0]!.taskId };
     }
-    const earliest = await this.batcher.enqueue(encoded[0]!);
+    const earliest = await this.storeOne(task, encoded[0]!, 'refuse');
     this.announce([task], encoded, earliest);
     return { taskId: encoded[0]!.taskId };
   }
@@ -96,7 +116,9 @@ export class QueueService {
     const indices = encoded.keys();
     const lane = async () => {
       for (let chunk = take(indices, CHUNK); chunk.length > 0; chunk = take(indices, CHUNK)) {
-        const stored = await Promise.allSettled(chunk.map((index) => this.batcher.enqueue(encoded[index]!, 'wait')));
+        const stored = await Promise.allSettled(
+          chunk.map((index) => this.storeOne(tasks[index]!, encoded[index]!, 'wait')),
+        );
         stored.forEach((result, n) => (results[chunk[n]!] = result));
       }
     };
@@ -113,6 +135,26 @@ export class QueueService {
     const failed = results.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
     return encoded.map(({ taskId }) => ({ taskId }));
+  }
+
+  /**
+   * Nothing of the application, of the workflow, or (with neither) of the whole queue is claimed any more; what runs goes on.
+   * False where it was paused already.
+   */
+  pause(scope: PauseScope, by: Signature, reason?: string): Promise<boolean> {
+    return this.pauses.pause(scope, by, reason);
+  }
+
+  /** The end of a pause, made with the same scope; false where there was none. */
+  async resume(scope: PauseScope, by: Signature, reason?: string): Promise<boolean> {
+    const resumed = await this.pauses.resume(scope, by, reason);
+    this.wake();
+    return resumed;
+  }
+
+  /** What is paused. */
+  getPauses(): Promise<Pause[]> {
+    return this.pauses.list();
   }
 
   /** The whole cluster's numbers. */
@@ -194,6 +236,38 @@ export class QueueService {
   private encode(tasks: readonly NewTask[]) {
     if (this.runtime.draining) throw new QueueDrainingError();
     return tasks.map((task) => encodeTask(task, this.options));
+  }
+
+  /** As `EnqueueBatcher.enqueue`, but as the task's concurrency key wants it. */
+  private async storeOne(task: NewTask, encoded: EncodedTask, whenBusy: 'refuse' | 'wait'): Promise<number> {
+    const { key, limit = 1, whenFull } = task.concurrency ?? {};
+    if (key !== undefined && whenFull === 'reject') {
+      if (!(await this.store.enqueueUnlessBusy(encoded))) {
+        throw new KeyBusyError(key, await this.store.holdersOf(key, SHOWN_HOLDERS));
+      }
+      return -Infinity;
+    }
+    const earliest = await this.batcher.enqueue(encoded, whenBusy);
+    if (key !== undefined && whenFull === 'replace') {
+      const user = task.metadata?.user;
+      await this.supersede(key, limit, encoded.taskId, typeof user === 'string' ? user : 'queue');
+    }
+    return earliest;
+  }
+
+  private async supersede(key: string, limit: number, taskId: string, actor: string): Promise<void> {
+    const older = await this.store.olderOfKey(key, taskId);
+    const running = older.filter(({ status }) => status === 'running');
+    const surplus = new Set(running.slice(0, Math.max(0, running.length - (limit - 1))));
+    for (const task of older) {
+      if (task.status === 'running' && !surplus.has(task)) continue;
+      try {
+        await this.cancel(task.task_id, { actor }, `superseded by ${taskId}`);
+      } catch (error) {
+        // It has ended by itself, or somebody else's cancel came first: it makes way all the same.
+        if (!(error instanceof TaskStateError)) throw error;
+      }
+    }
   }
 
   private announce(tasks: readonly NewTask[], encoded: readonly { taskId: string }[], earliest: number): void {

@@ -52,6 +52,16 @@ export async function brokenInvariants(query: Query): Promise<unknown[]> {
     FROM queue_tasks t
     WHERE t.status IN ('completed', 'failed') AND t.completed_at IS NULL OR t.status = 'running' AND t.started_at IS NULL
     UNION ALL
+    SELECT k.key, NULL, 'more tasks of the key may run than its ' || k.slots || ' slots'
+    FROM queue_keys k
+    WHERE k.slots < (SELECT count(*) FROM queue_ready r WHERE r.concurrency_key = k.key)
+                    + (SELECT count(*) FROM queue_leases l WHERE l.concurrency_key = k.key)
+    UNION ALL
+    SELECT t.task_id, t.status, 'its narrow row has the key ' || coalesce(n.concurrency_key, 'none')
+    FROM (SELECT id, concurrency_key FROM queue_ready UNION ALL SELECT id, concurrency_key FROM queue_blocked
+          UNION ALL SELECT id, concurrency_key FROM queue_scheduled UNION ALL SELECT id, concurrency_key FROM queue_leases) n
+    JOIN queue_tasks t USING (id) WHERE t.concurrency_key IS DISTINCT FROM n.concurrency_key
+    UNION ALL
     SELECT NULL, NULL, 'the counters say ' || c.counted::text || ', the table ' || c.actual::text
     FROM (
       SELECT (SELECT jsonb_build_object('pending', coalesce(sum(pending), 0), 'running', coalesce(sum(running), 0),

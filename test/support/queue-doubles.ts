@@ -137,6 +137,8 @@ const VALUES = [
   'timeout_seconds',
   'golden_path',
   'request_id',
+  'concurrency_key',
+  'concurrency_limit',
 ];
 
 /** An encoded task, by the names of its values. */

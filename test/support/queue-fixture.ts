@@ -18,6 +18,8 @@ const TABLES = [
   'queue_instances',
   'queue_dead_letters',
   'queue_cancelled',
+  'queue_keys',
+  'queue_pauses',
   'queue_task_labels',
   'queue_counters',
   'queue_task_steps',

@@ -12,12 +12,21 @@ import type { Look } from '../store/look.sql.js';
 import type { QueueDatabase, Statement } from '../store/queue-database.js';
 import type { Heartbeat } from '../workers/heartbeat.js';
 import type { WakeUps } from '../workers/wake-ups.js';
+import type { Admitter } from './admitter.js';
 import { Maintenance } from './maintenance.js';
+import type { Pauses } from './pauses.js';
 import type { Promoter } from './promoter.js';
 import type { Rescuer } from './rescuer.js';
 import type { Sweep } from './sweep.js';
 
-const IDLE: Look = { expired: false, next_due_seconds: null, many_counters: false, queue_size: 0 };
+const IDLE: Look = {
+  expired: false,
+  next_due_seconds: null,
+  many_counters: false,
+  queue_size: 0,
+  paused: false,
+  blocked: false,
+};
 const POLL = 1_000;
 const DAY = 86_400_000;
 
@@ -41,6 +50,9 @@ function setup() {
   const promote = chore('promote');
   const rescue = chore('rescue');
   const sweep = chore('sweep');
+  const settle = chore('settle');
+  const admitAll = chore('admit');
+  const forget = jest.fn(async () => undefined);
   const wakeUps = { ensureListening: async () => void trail.push('listen'), sendReady: jest.fn() };
   const heartbeat = { instanceId: 'me' };
   const metrics = new MetricsCollector();
@@ -49,13 +61,29 @@ function setup() {
     standIn<Promoter>({ promote }),
     standIn<Rescuer>({ rescue }),
     standIn<Sweep>({ sweep }),
+    standIn<Pauses>({ settle: () => settle('') }),
+    standIn<Admitter>({ admitAll: async () => void (await admitAll('')), forget }),
     standIn<Heartbeat>(heartbeat),
     standIn<WakeUps>(wakeUps),
     metrics,
     queueOptions({ pollSeconds: 1 }),
   );
   const count = (name: string) => trail.filter((entry) => entry === name).length;
-  return { maintenance, trail, found, answers, promote, rescue, sweep, wakeUps, metrics, count };
+  return {
+    maintenance,
+    trail,
+    found,
+    answers,
+    promote,
+    rescue,
+    sweep,
+    settle,
+    admitAll,
+    forget,
+    wakeUps,
+    metrics,
+    count,
+  };
 }
 
 /** The first tick is over, the sweep and the partitions rest. */
@@ -100,6 +128,21 @@ describe('Maintenance', () => {
         [['promoter:me']],
         [['sweep:me']],
       ]);
+    });
+
+    it('settles pauses and admits keys where something is paused or blocked, before the sweep', async () => {
+      const { maintenance, found, trail } = setup();
+      Object.assign(found, { paused: true, blocked: true });
+      void maintenance.start();
+      await advance();
+      expect(trail).toEqual(['listen', 'look', 'settle', 'admit', 'sweep', 'ensure_partitions']);
+    });
+
+    it('forgets unused keys once an hour', async () => {
+      const { maintenance, forget } = setup();
+      void maintenance.start();
+      await advance(5 * POLL);
+      expect(forget).toHaveBeenCalledTimes(1);
     });
 
     it('does one chore after the other', async () => {

@@ -6,6 +6,8 @@ import { look, type Look } from '../store/look.sql.js';
 import { QueueDatabase, type Statement } from '../store/queue-database.js';
 import { Heartbeat } from '../workers/heartbeat.js';
 import { WakeUps } from '../workers/wake-ups.js';
+import { Admitter } from './admitter.js';
+import { Pauses } from './pauses.js';
 import { Promoter } from './promoter.js';
 import { Rescuer } from './rescuer.js';
 import { Sweep } from './sweep.js';
@@ -18,8 +20,9 @@ const due = (found: Look | undefined) => found !== undefined && (found.next_due_
 
 const BUSY_MS = 200;
 const PARTITIONS_EVERY_MS = 86_400_000;
-/** The sweep rests twenty times as long as it took: at most 5% of a core, however much waits. */
-const SWEEP_REST = 20;
+const FORGET_KEYS_EVERY_MS = 3_600_000;
+/** A chore that walks over what waits rests twenty times as long as it took: at most 5% of a core, however much waits. */
+const REST = 20;
 
 /**
  * The queue's housekeeping, on one timer: every poll interval, and earlier when a scheduled task is due. Each chore is
@@ -33,14 +36,18 @@ export class Maintenance {
   private ticking: Promise<void> | undefined;
   private stopped = true;
   private again = false;
-  private sweepAt = 0;
   private partitionsAt = 0;
+  private forgetKeysAt = 0;
+  /** When a chore that rests may be done again. */
+  private readonly restsUntil = new Map<string, number>();
 
   constructor(
     private readonly database: QueueDatabase,
     private readonly promoter: Promoter,
     private readonly rescuer: Rescuer,
     private readonly sweep: Sweep,
+    private readonly pauses: Pauses,
+    private readonly admitter: Admitter,
     private readonly heartbeat: Heartbeat,
     private readonly wakeUps: WakeUps,
     private readonly metrics: MetricsCollector,
@@ -92,11 +99,17 @@ export class Maintenance {
       ? ((await this.chore('promote', () => this.promoter.promote(this.actor('promoter')))) ?? 0)
       : 0;
     freed += promoted;
-    freed += await this.sweepWhenRested(pollMs);
+    if (found?.paused) freed += await this.whenRested('settle pauses', pollMs, () => this.pauses.settle());
+    if (found?.blocked) await this.whenRested('admit', pollMs, () => this.admitter.admitAll());
+    freed += await this.whenRested('sweep', pollMs, () => this.sweep.sweep(this.actor('sweep')));
     if (found?.many_counters) await this.chore('fold counters', () => this.database.run(foldCounters, []));
     if (performance.now() >= this.partitionsAt) {
       const done = await this.chore('partitions', () => this.database.run(ensurePartitions, []));
       if (done) this.partitionsAt = performance.now() + PARTITIONS_EVERY_MS;
+    }
+    if (performance.now() >= this.forgetKeysAt) {
+      await this.chore('forget keys', () => this.admitter.forget());
+      this.forgetKeysAt = performance.now() + FORGET_KEYS_EVERY_MS;
     }
     if (freed > 0) this.wakeUps.sendReady();
     // More may be due right after what was promoted; what is due and could not be promoted is in other hands.
@@ -104,13 +117,13 @@ export class Maintenance {
     this.schedule(Math.min(pollMs, nextDueMs));
   }
 
-  private async sweepWhenRested(pollMs: number): Promise<number> {
+  private async whenRested(name: string, pollMs: number, work: () => Promise<number | void>): Promise<number> {
     const began = performance.now();
-    if (began < this.sweepAt) return 0;
-    const repaired = (await this.chore('sweep', () => this.sweep.sweep(this.actor('sweep')))) ?? 0;
+    if (began < (this.restsUntil.get(name) ?? 0)) return 0;
+    const freed = (await this.chore(name, work)) ?? 0;
     const took = performance.now() - began;
-    this.sweepAt = performance.now() + Math.max(pollMs / 2, took * SWEEP_REST);
-    return repaired;
+    this.restsUntil.set(name, performance.now() + Math.max(pollMs / 2, took * REST));
+    return freed;
   }
 
   /** One failing chore does not keep the others from being done; it is logged when it begins to fail. */

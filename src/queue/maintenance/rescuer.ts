@@ -1,5 +1,6 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from '../queue-options.js';
+import { Admitter } from './admitter.js';
 import { QueueDatabase } from '../store/queue-database.js';
 import { bury, lockExpired, rescue } from '../store/rescue.sql.js';
 
@@ -9,6 +10,7 @@ interface Rescued {
   readonly status: string;
   readonly attempt: number;
   readonly lost_by: string;
+  readonly concurrency_key: string | null;
 }
 
 /** Returns the tasks of instances whose lease is over. Any instance may rescue. */
@@ -18,6 +20,7 @@ export class Rescuer {
 
   constructor(
     private readonly database: QueueDatabase,
+    private readonly admitter: Admitter,
     @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
   ) {}
 
@@ -33,6 +36,7 @@ export class Rescuer {
     for (const { task_id, status, attempt, lost_by } of rescued) {
       this.logger.warn({ msg: 'Task rescued from a dead instance', task_id, status, attempt, lost_by });
     }
+    this.admitter.admit(rescued.flatMap(({ concurrency_key: key }) => key ?? []));
     return rescued.length;
   }
 }

@@ -26,14 +26,14 @@ WITH settings AS MATERIALIZED (
       updated_at = clock_timestamp()
   FROM taken, settings
   WHERE t.id = taken.id AND t.status IN ('pending', 'scheduled', 'retrying', 'waiting')
-  RETURNING t.id, t.task_id
+  RETURNING t.id, t.task_id, t.concurrency_key
 ), closed AS (
   UPDATE queue_task_steps s
   SET status = CASE s.status WHEN 'waiting' THEN 'cancelled' ELSE 'skipped' END, cause = 'cancelled',
       completed_at = clock_timestamp()
   FROM task t WHERE s.task_id = t.task_id AND s.status IN ('pending', 'waiting')
 )
-SELECT id FROM task`,
+SELECT id, concurrency_key FROM task`,
 };
 
 /**

@@ -1,3 +1,4 @@
+import { queueIsOpen } from './place.sql.js';
 import type { Statement } from './queue-database.js';
 
 const body = (locked: string) => `
@@ -5,7 +6,8 @@ WITH settings AS MATERIALIZED (
   SELECT set_config('turnpike.actor', 'worker:' || $2::text, true), set_config('lock_timeout', '500ms', true)
 ), me AS MATERIALIZED (
   SELECT i.id FROM settings, queue_instances i
-  WHERE i.id = $2 AND i.expires_at > clock_timestamp() AND NOT i.draining FOR KEY SHARE OF i
+  WHERE i.id = $2 AND i.expires_at > clock_timestamp() AND NOT i.draining AND ${queueIsOpen}
+  FOR KEY SHARE OF i
 ), candidate AS MATERIALIZED (
   ${locked}
 ), taken AS (
@@ -17,9 +19,9 @@ WITH settings AS MATERIALIZED (
   FROM taken WHERE t.id = taken.id AND t.status = 'pending'
   RETURNING t.*
 ), lease AS (
-  INSERT INTO queue_leases (id, lease_token, instance) SELECT id, $3::uuid, $2 FROM task
+  INSERT INTO queue_leases (id, lease_token, instance, concurrency_key) SELECT id, $3::uuid, $2, concurrency_key FROM task
   ON CONFLICT (id) DO UPDATE SET lease_token = EXCLUDED.lease_token, instance = EXCLUDED.instance, prefetched = false,
-                                 cancel_requested = false, cancel_reason = NULL
+                                 concurrency_key = EXCLUDED.concurrency_key, cancel_requested = false, cancel_reason = NULL
 )
 SELECT id, task_id, attempt, failures, max_attempts, app_name, workflow_name, workflow_spec, metadata,
        timeout_seconds, request_id, extract(epoch FROM started_at - greatest(enqueued_at, run_at)) * 1000 AS queue_time_ms,

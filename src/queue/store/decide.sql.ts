@@ -1,3 +1,4 @@
+import { place } from './place.sql.js';
 import type { Statement } from './queue-database.js';
 
 /**
@@ -59,12 +60,9 @@ WITH settings AS MATERIALIZED (
   SET status = 'pending', run_at = now(), start_by = now() + greatest(t.start_by - t.run_at, interval '0'),
       updated_at = clock_timestamp()
   FROM taken WHERE t.id = taken.id AND t.status = 'waiting'
-  RETURNING t.id, t.start_by
-), ready AS (
-  INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM task
-  ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by
-)
-SELECT id FROM task`;
+  RETURNING t.id, t.start_by, t.app_name, t.workflow_name, t.concurrency_key
+), ${place('task')}
+SELECT id, concurrency_key FROM task`;
 
 /** $1 task_id, $2 actor, $3 the ledger's cause, $4 request id: a task that waits goes on, its promise counted from now. */
 export const wake: Statement = {

@@ -1,3 +1,4 @@
+import { isPaused, place, queueIsOpen } from './place.sql.js';
 import type { Statement } from './queue-database.js';
 
 const input = `
@@ -8,7 +9,8 @@ input AS MATERIALIZED (
            t ->> 5 AS priority, (t ->> 6)::double precision AS promise_seconds,
            coalesce((t ->> 7)::timestamptz, now() + coalesce((t ->> 8)::double precision, 0) * interval '1 second') AS due,
            (t ->> 9)::integer AS max_attempts, (t ->> 10)::double precision AS timeout_seconds,
-           t ->> 11 AS golden_path, t ->> 12 AS request_id
+           t ->> 11 AS golden_path, t ->> 12 AS request_id,
+           t ->> 13 AS concurrency_key, (t ->> 14)::integer AS concurrency_limit
     FROM jsonb_array_elements($1::jsonb) AS t
   ) i
 )`;
@@ -16,21 +18,28 @@ input AS MATERIALIZED (
 const store = (from: string, run: string, returning: string) => `
 task AS (
   INSERT INTO queue_tasks (task_id, app_name, workflow_name, workflow_spec, metadata, priority, run_at, start_by,
-                           max_attempts, timeout_seconds, golden_path, request_id, status, attempt, instance, started_at)
+                           max_attempts, timeout_seconds, golden_path, request_id, concurrency_key, concurrency_limit,
+                           status, attempt, instance, started_at)
   SELECT task_id, app_name, workflow_name, workflow_spec, metadata, priority, due, start_by,
-         max_attempts, timeout_seconds, golden_path, request_id, ${run}
+         max_attempts, timeout_seconds, golden_path, request_id, concurrency_key, concurrency_limit, ${run}
   FROM ${from}
   ON CONFLICT (task_id) DO NOTHING
   RETURNING ${returning}
-), ready AS (
-  INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM task WHERE status = 'pending'
-  ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by
-), scheduled AS (
-  INSERT INTO queue_scheduled (id, run_at) SELECT id, run_at FROM task WHERE status = 'scheduled'
-  ON CONFLICT (id) DO UPDATE SET run_at = EXCLUDED.run_at
+), ${place('task', { where: `f.status = 'pending'` })}, scheduled AS (
+  INSERT INTO queue_scheduled (id, run_at, concurrency_key)
+  SELECT id, run_at, concurrency_key FROM task WHERE status = 'scheduled'
+  ON CONFLICT (id) DO UPDATE SET run_at = EXCLUDED.run_at, concurrency_key = EXCLUDED.concurrency_key
+), slots AS (
+  -- The last submission says how many of its key may run. Rows that say so already are not touched: others wait for them.
+  INSERT INTO queue_keys (key, slots)
+  SELECT DISTINCT ON (concurrency_key) concurrency_key, concurrency_limit FROM task i
+  WHERE concurrency_key IS NOT NULL AND NOT EXISTS (
+    SELECT FROM queue_keys k WHERE k.key = i.concurrency_key AND k.slots = i.concurrency_limit)
+  ORDER BY concurrency_key, id DESC
+  ON CONFLICT (key) DO UPDATE SET slots = EXCLUDED.slots
 ), stored AS (
   SELECT CASE WHEN count(*) > 0 THEN coalesce(min(extract(epoch FROM start_by)::double precision * 1000)
-                                                FILTER (WHERE status = 'pending'), 'Infinity') END AS earliest_ms
+                                                FILTER (WHERE status = 'pending' AND concurrency_key IS NULL), 'Infinity') END AS earliest_ms
   FROM task
 )`;
 
@@ -38,11 +47,11 @@ task AS (
  * $1: a jsonb array of tasks as `encodeTask` makes them, each an array of values: of all forms tried, as records and as
  * arrays of columns, the cheapest to take apart. DO NOTHING on the task id, so that the statement can be repeated when
  * the connection broke during its COMMIT. The ledger's trigger takes the actor from `metadata.user`. Answers with the
- * earliest `start_by` of what now waits: infinite where nothing does, null where all had been stored before.
+ * earliest `start_by` of what may be claimed now: infinite where nothing may, null where all had been stored before.
  */
 export const enqueue: Statement = {
   name: 'queue_enqueue',
-  text: `WITH ${input}, ${store('input', `CASE WHEN later THEN 'scheduled' ELSE 'pending' END, 0, NULL, NULL`, 'id, status, start_by, run_at')}
+  text: `WITH ${input}, ${store('input', `CASE WHEN later THEN 'scheduled' ELSE 'pending' END, 0, NULL, NULL`, 'id, status, start_by, run_at, app_name, workflow_name, concurrency_key, concurrency_limit')}
 SELECT earliest_ms FROM stored`,
 };
 
@@ -51,20 +60,21 @@ SELECT earliest_ms FROM stored`,
  * floor. The tasks with the earliest `start_by` become theirs as they are stored, and are in the answer as a claim's are:
  * one commit instead of two lies between the call and the run. The order holds, for nobody is passed: where the
  * instance's own claim, with the same floor, would find anything that waits, or where its lease is over, all are stored
- * as `pending`. The ledger's trigger writes both states.
+ * as `pending`; so is whatever a key or a pause may hold back. The ledger's trigger writes both states.
  */
 export const enqueueTaking: Statement = {
   name: 'queue_enqueue_taking',
   text: `
 WITH me AS MATERIALIZED (
   SELECT i.id FROM queue_instances i WHERE i.id = $2 AND i.expires_at > clock_timestamp() AND NOT i.draining
+    AND ${queueIsOpen}
   FOR KEY SHARE OF i
 ), first AS MATERIALIZED (
   SELECT r.id FROM queue_ready r WHERE r.start_by >= to_timestamp($5::double precision) ORDER BY r.start_by, r.id LIMIT 1
 ), ${input}, ordered AS MATERIALIZED (
-  SELECT i.*, EXISTS (SELECT FROM me) AND NOT EXISTS (SELECT FROM first) AND NOT i.later
-              AND row_number() OVER (PARTITION BY i.later ORDER BY i.start_by, i.task_id) <= $4::integer AS taken
-  FROM input i
+  SELECT i.*, EXISTS (SELECT FROM me) AND NOT EXISTS (SELECT FROM first) AND NOT i.held
+              AND row_number() OVER (PARTITION BY i.held ORDER BY i.start_by, i.task_id) <= $4::integer AS taken
+  FROM (SELECT *, later OR concurrency_key IS NOT NULL OR ${isPaused('input')} AS held FROM input) i
 ), ${store(
     'ordered',
     `CASE WHEN later THEN 'scheduled' WHEN taken THEN 'running' ELSE 'pending' END, taken::integer,

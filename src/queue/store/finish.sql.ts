@@ -12,9 +12,9 @@ WITH settings AS MATERIALIZED (
   ${locked}
 ), released AS (
   DELETE FROM queue_leases l USING held WHERE l.id = held.id
-  RETURNING held.*, l.instance, l.cancel_requested, l.cancel_reason
+  RETURNING held.*, l.instance, l.concurrency_key, l.cancel_requested, l.cancel_reason
 ), final AS MATERIALIZED (
-  SELECT r.id, r.result, r.failed, r.retry_seconds, r.wait_seconds, r.instance, r.begun_seconds_ago,
+  SELECT r.id, r.result, r.failed, r.retry_seconds, r.wait_seconds, r.instance, r.concurrency_key, r.begun_seconds_ago,
          CASE WHEN c.wins THEN 'cancelled' ELSE r.status END AS status,
          CASE WHEN c.wins THEN 'cancelled' ELSE r.cause END AS cause,
          CASE WHEN c.wins THEN coalesce(r.cancel_reason, r.error_message) ELSE r.error_message END AS error_message
@@ -35,14 +35,15 @@ WITH settings AS MATERIALIZED (
       updated_at = clock_timestamp()
   FROM final f
   WHERE t.id = f.id AND t.status = CASE WHEN f.begun_seconds_ago IS NULL THEN 'running' ELSE 'pending' END
-  RETURNING t.id, t.attempt, t.status, t.started_at, t.completed_at,
+  RETURNING t.id, t.attempt, t.status, t.started_at, t.completed_at, f.concurrency_key,
             CASE WHEN t.status = 'retrying' THEN t.run_at
                  ELSE coalesce(now() + f.wait_seconds * interval '1 second', 'infinity') END AS due
 ), later AS (
-  INSERT INTO queue_scheduled (id, run_at) SELECT id, due FROM task WHERE status IN ('retrying', 'waiting')
-  ON CONFLICT (id) DO UPDATE SET run_at = EXCLUDED.run_at
+  INSERT INTO queue_scheduled (id, run_at, concurrency_key)
+  SELECT id, due, concurrency_key FROM task WHERE status IN ('retrying', 'waiting')
+  ON CONFLICT (id) DO UPDATE SET run_at = EXCLUDED.run_at, concurrency_key = EXCLUDED.concurrency_key
 )
-SELECT id, attempt, status,
+SELECT id, attempt, status, concurrency_key,
        (extract(epoch FROM coalesce(completed_at, clock_timestamp()) - started_at) * 1000)::double precision AS execution_time_ms
 FROM task`;
 

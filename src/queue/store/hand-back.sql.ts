@@ -1,3 +1,4 @@
+import { place } from './place.sql.js';
 import type { Statement } from './queue-database.js';
 
 const body = (locked: string) => `
@@ -19,12 +20,9 @@ WITH settings AS MATERIALIZED (
       run_at = CASE WHEN r.cancel_requested OR t.status = 'pending' THEN t.run_at ELSE now() END,
       updated_at = clock_timestamp()
   FROM released r WHERE t.id = r.id AND t.status IN ('running', 'pending')
-  RETURNING t.id, t.status, t.start_by
-), ready AS (
-  INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM task WHERE status = 'pending'
-  ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by
-)
-SELECT id, status FROM task`;
+  RETURNING t.id, t.status, t.start_by, t.app_name, t.workflow_name, t.concurrency_key
+), ${place('task', { where: `f.status = 'pending'`, keepSlot: true })}
+SELECT id, status, concurrency_key FROM task`;
 
 /**
  * $1 a jsonb array of {id, token}; $2 the actor; $3 the ledger's cause. Returns runs, and what was only prefetched, to

@@ -9,7 +9,10 @@ SELECT EXISTS (SELECT FROM queue_instances WHERE expires_at < clock_timestamp())
          AS expired,
        (SELECT extract(epoch FROM run_at - clock_timestamp())::double precision FROM queue_scheduled
         WHERE run_at < 'infinity' ORDER BY run_at LIMIT 1) AS next_due_seconds,
-       count(*) > 100 AS many_counters, coalesce(sum(pending), 0)::double precision AS queue_size
+       count(*) > 100 AS many_counters, coalesce(sum(pending), 0)::double precision AS queue_size,
+       EXISTS (SELECT FROM queue_pauses WHERE app_name <> '' OR workflow_name <> '')
+       OR EXISTS (SELECT FROM queue_blocked WHERE reason = 'paused') AS paused,
+       EXISTS (SELECT FROM queue_blocked WHERE reason = 'key') AS blocked
 FROM queue_counters`,
 };
 
@@ -20,4 +23,8 @@ export interface Look {
   readonly next_due_seconds: number | null;
   readonly many_counters: boolean;
   readonly queue_size: number;
+  /** An application or a workflow is paused, or tasks stand as if one were. */
+  readonly paused: boolean;
+  /** Tasks wait for their concurrency key. */
+  readonly blocked: boolean;
 }

@@ -1,3 +1,4 @@
+import { queueIsOpen } from './place.sql.js';
 import type { Statement } from './queue-database.js';
 
 /**
@@ -11,7 +12,8 @@ WITH settings AS MATERIALIZED (
   SELECT set_config('lock_timeout', '500ms', true)
 ), me AS MATERIALIZED (
   SELECT i.id FROM settings, queue_instances i
-  WHERE i.id = $2 AND i.expires_at > clock_timestamp() AND NOT i.draining FOR KEY SHARE OF i
+  WHERE i.id = $2 AND i.expires_at > clock_timestamp() AND NOT i.draining AND ${queueIsOpen}
+  FOR KEY SHARE OF i
 ), candidate AS MATERIALIZED (
   SELECT r.id FROM queue_ready r WHERE EXISTS (SELECT FROM me) AND r.start_by >= to_timestamp($4::double precision)
   ORDER BY r.start_by, r.id LIMIT $1 FOR UPDATE OF r SKIP LOCKED
@@ -20,9 +22,10 @@ WITH settings AS MATERIALIZED (
 ), task AS MATERIALIZED (
   SELECT t.*, taken.suspect FROM taken JOIN queue_tasks t ON t.id = taken.id WHERE t.status = 'pending'
 ), lease AS (
-  INSERT INTO queue_leases (id, lease_token, instance, prefetched) SELECT id, $3::uuid, $2, true FROM task
+  INSERT INTO queue_leases (id, lease_token, instance, concurrency_key, prefetched)
+  SELECT id, $3::uuid, $2, concurrency_key, true FROM task
   ON CONFLICT (id) DO UPDATE SET lease_token = EXCLUDED.lease_token, instance = EXCLUDED.instance, prefetched = true,
-                                 cancel_requested = false, cancel_reason = NULL
+                                 concurrency_key = EXCLUDED.concurrency_key, cancel_requested = false, cancel_reason = NULL
 )
 SELECT id, task_id, attempt + 1 AS attempt, failures, max_attempts, app_name, workflow_name, workflow_spec, metadata,
        timeout_seconds, request_id,

@@ -1,3 +1,4 @@
+import { place } from './place.sql.js';
 import type { Statement } from './queue-database.js';
 
 /**
@@ -23,10 +24,7 @@ WITH settings AS MATERIALIZED (
       run_at = CASE t.status WHEN 'waiting' THEN taken.run_at ELSE t.run_at END,
       start_by = CASE t.status WHEN 'waiting' THEN taken.run_at + greatest(t.start_by - t.run_at, interval '0') ELSE t.start_by END
   FROM taken WHERE t.id = taken.id AND t.status IN ('scheduled', 'retrying', 'waiting')
-  RETURNING t.id, t.start_by
-), ready AS (
-  INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM task
-  ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by
-)
-SELECT id FROM task`,
+  RETURNING t.id, t.start_by, t.app_name, t.workflow_name, t.concurrency_key
+), ${place('task')}
+SELECT id, concurrency_key FROM task`,
 };

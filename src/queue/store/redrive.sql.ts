@@ -1,3 +1,4 @@
+import { place } from './place.sql.js';
 import type { Statement } from './queue-database.js';
 
 /**
@@ -25,11 +26,8 @@ WITH settings AS MATERIALIZED (
       start_by = now() + ($4::jsonb ->> t.priority)::double precision * interval '1 second',
       updated_at = clock_timestamp()
   FROM before b WHERE t.id = b.id
-  RETURNING t.id, t.task_id, t.start_by, b.status AS was
-), ready AS (
-  INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM task
-  ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by
-), anew AS (
+  RETURNING t.id, t.task_id, t.start_by, t.app_name, t.workflow_name, t.concurrency_key, b.status AS was
+), ${place('task')}, anew AS (
   UPDATE queue_task_steps s
   SET status = 'pending', started_at = NULL, completed_at = NULL, exit_code = NULL, cause = NULL, error_message = NULL,
       outputs = NULL, variables = NULL, waits_for = NULL, deadline = NULL, tries = 1
@@ -37,5 +35,5 @@ WITH settings AS MATERIALIZED (
   WHERE s.task_id = t.task_id AND s.status <> 'pending'
     AND (s.name = ANY($5::text[]) OR $5 IS NULL AND t.was = 'completed')
 )
-SELECT id FROM task`,
+SELECT id, concurrency_key FROM task`,
 };

@@ -1,3 +1,4 @@
+import { place } from './place.sql.js';
 import type { Statement } from './queue-database.js';
 
 /**
@@ -60,18 +61,16 @@ WITH settings AS MATERIALIZED (
                 ELSE 'pending' END AS status
   ) o
   WHERE t.id = v.id AND t.status IN ('running', 'pending')
-  RETURNING t.id, t.task_id, t.status, t.attempt, t.start_by, v.instance AS lost_by, v.suspect
-), ready AS (
-  INSERT INTO queue_ready (id, start_by, suspect) SELECT id, start_by, suspect FROM task WHERE status = 'pending'
-  ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by, suspect = EXCLUDED.suspect
-), closed AS (
+  RETURNING t.id, t.task_id, t.status, t.attempt, t.start_by, t.app_name, t.workflow_name, t.concurrency_key,
+            v.instance AS lost_by, v.suspect
+), ${place('task', { where: `f.status = 'pending'`, keepSlot: true, suspect: 'f.suspect' })}, closed AS (
   UPDATE queue_task_steps s
   SET status = CASE s.status WHEN 'pending' THEN 'skipped' ELSE 'cancelled' END,
       cause = CASE s.status WHEN 'running' THEN 'lease_lost' END, completed_at = clock_timestamp()
   FROM task t
   WHERE s.task_id = t.task_id AND (s.status = 'running' OR s.status IN ('pending', 'waiting') AND t.status <> 'pending')
 )
-SELECT id, task_id, status, attempt, lost_by FROM task`,
+SELECT id, task_id, status, attempt, lost_by, concurrency_key FROM task`,
 };
 
 /** $1 dead instances; those whose tasks have all been taken back go. */

@@ -1,3 +1,4 @@
+import { place } from './place.sql.js';
 import type { Statement } from './queue-database.js';
 
 /**
@@ -111,7 +112,8 @@ export const repair: Statement = {
 WITH settings AS MATERIALIZED (
   SELECT set_config('turnpike.actor', $7, true), set_config('turnpike.cause', 'repaired', true)
 ), found AS MATERIALIZED (
-  SELECT i.id, t.task_id, t.status, t.start_by, t.run_at, r.id IS NOT NULL AS ready, b.id IS NOT NULL AS blocked,
+  SELECT i.id, t.task_id, t.status, t.start_by, t.run_at, t.app_name, t.workflow_name, t.concurrency_key,
+         r.id IS NOT NULL AS ready, b.id IS NOT NULL AS blocked,
          s.id IS NOT NULL AS scheduled, l.id IS NOT NULL AS leased,
          coalesce(t.status = 'pending' AND l.prefetched AND r.id IS NULL AND b.id IS NULL, false) AS prefetched
   FROM settings, unnest($1::bigint[]) AS i(id)
@@ -140,15 +142,11 @@ WITH settings AS MATERIALIZED (
 ), returned AS (
   UPDATE queue_tasks t SET status = 'pending', instance = NULL, run_at = now(), updated_at = clock_timestamp()
   FROM wanted w WHERE t.id = w.id AND w.unleased RETURNING t.id
-), readied AS (
-  INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM wanted
-  WHERE waits AND NOT ready AND NOT blocked AND NOT prefetched
-  ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by RETURNING id
-), rescheduled AS (
-  INSERT INTO queue_scheduled (id, run_at)
+), ${place('wanted', { where: 'f.waits AND NOT f.ready AND NOT f.blocked AND NOT f.prefetched' })}, rescheduled AS (
+  INSERT INTO queue_scheduled (id, run_at, concurrency_key)
   -- The run of one that waits looks at what was said, and until when it may wait.
-  SELECT id, CASE WHEN status = 'waiting' THEN now() ELSE run_at END FROM wanted WHERE later AND NOT scheduled
-  ON CONFLICT (id) DO UPDATE SET run_at = EXCLUDED.run_at RETURNING id
+  SELECT id, CASE WHEN status = 'waiting' THEN now() ELSE run_at END, concurrency_key FROM wanted WHERE later AND NOT scheduled
+  ON CONFLICT (id) DO UPDATE SET run_at = EXCLUDED.run_at, concurrency_key = EXCLUDED.concurrency_key RETURNING id
 ), closed AS (
   UPDATE queue_task_steps s
   SET status = CASE s.status WHEN 'pending' THEN 'skipped' ELSE 'cancelled' END,
@@ -159,5 +157,5 @@ WITH settings AS MATERIALIZED (
       OR s.status IN ('pending', 'waiting') AND w.status IN ('completed', 'failed', 'cancelled'))
 )
 SELECT id FROM unready UNION SELECT id FROM unblocked UNION SELECT id FROM unscheduled UNION SELECT id FROM released
-UNION SELECT id FROM returned UNION SELECT id FROM readied UNION SELECT id FROM rescheduled`,
+UNION SELECT id FROM returned UNION SELECT id FROM placed UNION SELECT id FROM rescheduled`,
 };

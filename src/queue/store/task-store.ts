@@ -8,6 +8,7 @@ import { doneFor } from './done-for.sql.js';
 import { cancelIdle, lookAt, requestCancel } from './cancel.sql.js';
 import { claim, claimedBy, claimUnlocked } from './claim.sql.js';
 import { enqueue, enqueueTaking } from './enqueue.sql.js';
+import { admit, holders, olderOfKey, waitsForKey } from './keys.sql.js';
 import { notify } from './notify.sql.js';
 import { finish, finishUnlocked, standing } from './finish.sql.js';
 import { handBack, handBackUnlocked } from './hand-back.sql.js';
@@ -117,11 +118,19 @@ const GO_ROUND_MS = 5_000;
 export class TaskStore {
   private goRoundUntil = 0;
 
+  private keysTouched: (keys: readonly string[]) => void = () => undefined;
+
   constructor(private readonly database: QueueDatabase) {}
+
+  /** Calls back after each commit that blocked a task with a concurrency key, or may have freed a slot of one. */
+  onKeysTouched(listener: (keys: readonly string[]) => void): void {
+    this.keysTouched = listener;
+  }
 
   /** Stores tasks, committed when it resolves; safe to repeat with the same tasks. */
   async enqueue(tasks: readonly EncodedTask[]): Promise<Stored> {
     const [row] = await this.database.run<StoredRow>(enqueue, [asArray(tasks)]);
+    this.touchKeysOf(tasks);
     return { earliest: row?.earliest_ms ?? null, taken: [] };
   }
 
@@ -130,6 +139,7 @@ export class TaskStore {
     const { instance, token, workers, floor } = offer;
     const values = [asArray(tasks), instance, token, workers, inSeconds(floor)];
     const rows = await this.database.run<StoredRow & ClaimRow>(enqueueTaking, values);
+    this.touchKeysOf(tasks);
     return {
       earliest: rows[0]?.earliest_ms ?? null,
       taken: claimed(
@@ -143,6 +153,34 @@ export class TaskStore {
   async enqueueWith(manager: EntityManager, tasks: readonly EncodedTask[]): Promise<void> {
     await manager.query(enqueue.text, [asArray(tasks)]);
     await manager.query(notify.text, ['ready']);
+    for (const { concurrencyKey: key } of tasks)
+      if (key !== undefined) await manager.query(notify.text, [`key:${key}`]);
+  }
+
+  /** Stores a task with a concurrency key unless all slots of that are taken; false: nothing is stored. */
+  async enqueueUnlessBusy(task: EncodedTask): Promise<boolean> {
+    class Busy extends Error {}
+    try {
+      await this.database.transaction(async (transaction) => {
+        await transaction.run(enqueue, [asArray([task])]);
+        await transaction.run(admit, [[task.concurrencyKey]]);
+        if ((await transaction.run(waitsForKey, [task.taskId])).length > 0) throw new Busy();
+      });
+      return true;
+    } catch (error) {
+      if (error instanceof Busy) return false;
+      throw error;
+    }
+  }
+
+  /** At most so many tasks that hold the key's slots, by their task_id. */
+  async holdersOf(key: string, limit: number): Promise<string[]> {
+    return (await this.database.run<{ task_id: string }>(holders, [key, limit])).map(({ task_id }) => task_id);
+  }
+
+  /** The tasks of the key that have not ended and are older than that one, oldest first. */
+  olderOfKey(key: string, taskId: string): Promise<{ task_id: string; status: TaskStatus }[]> {
+    return this.database.run(olderOfKey, [key, taskId]);
   }
 
   /** Takes at most `limit` tasks for the instance, each under the lease `token`, none to start by before `floor`. */
@@ -194,15 +232,16 @@ export class TaskStore {
   private async record(statement: Statement, rows: readonly FinishRow[], actor: string): Promise<Finished[]> {
     const values = [asTuples(rows), actor];
     const parked = rows.filter(({ status }) => status === 'waiting');
-    if (parked.length === 0) return this.database.run<Finished>(statement, values);
+    if (parked.length === 0) return this.touching(await this.database.run<Keyed<Finished>>(statement, values));
     const seen = JSON.stringify(parked.map(({ id, seen_decisions }) => ({ id, seen: seen_decisions })));
-    return this.database.transaction(async (transaction) => {
+    const recorded = await this.database.transaction(async (transaction) => {
       await transaction.run(lockDecisions, [parked.map(({ id }) => id)]);
-      const finished = await transaction.run<Finished>(statement, values);
+      const finished = await transaction.run<Keyed<Finished>>(statement, values);
       const woken = await transaction.run<{ id: string }>(wakeDecided, [seen, actor, 'decided', null]);
       const goesOn = new Set(woken.map(({ id }) => id));
-      return finished.map((row) => (goesOn.has(row.id) ? { ...row, status: 'pending' } : row));
+      return finished.map((row) => (goesOn.has(row.id) ? { ...row, status: 'pending' as const } : row));
     });
+    return this.touching(recorded);
   }
 
   standing(ids: readonly string[]): Promise<Standing[]> {
@@ -210,22 +249,18 @@ export class TaskStore {
   }
 
   /** Returns runs to the queue at no cost to their budgets; `cause` goes to the ledger. */
-  handBack(runs: readonly { id: string; token: string }[], actor: string, cause: string) {
-    return this.database.run<{ id: string; status: TaskStatus }>(handBack, [JSON.stringify(runs), actor, cause]);
+  async handBack(runs: readonly { id: string; token: string }[], actor: string, cause: string) {
+    return this.touching(await this.database.run<HandedBack>(handBack, [JSON.stringify(runs), actor, cause]));
   }
 
   /** The same for many at once, leaving out tasks whose row somebody else holds locked. */
-  handBackUnlocked(runs: readonly { id: string; token: string }[], actor: string, cause: string) {
-    return this.database.run<{ id: string; status: TaskStatus }>(handBackUnlocked, [
-      JSON.stringify(runs),
-      actor,
-      cause,
-    ]);
+  async handBackUnlocked(runs: readonly { id: string; token: string }[], actor: string, cause: string) {
+    return this.touching(await this.database.run<HandedBack>(handBackUnlocked, [JSON.stringify(runs), actor, cause]));
   }
 
   /** Moves due tasks to `pending`; the number moved. */
   async promote(limit: number, actor: string): Promise<number> {
-    return (await this.database.run(promote, [limit, actor])).length;
+    return this.touching(await this.database.run<Keyed>(promote, [limit, actor])).length;
   }
 
   async lookAt(taskId: string): Promise<{ id: string; status: TaskStatus } | undefined> {
@@ -234,7 +269,8 @@ export class TaskStore {
 
   /** Cancels a task that waits; false where it does not wait any more. */
   async cancelIdle(id: string, by: Signature, reason: string): Promise<boolean> {
-    return (await this.database.run(cancelIdle, [id, by.actor, reason, by.requestId ?? null])).length > 0;
+    const values = [id, by.actor, reason, by.requestId ?? null];
+    return this.touching(await this.database.run<Keyed>(cancelIdle, values)).length > 0;
   }
 
   /** Asks for the end of a running task; the instance that runs it, or undefined where none does. */
@@ -256,7 +292,7 @@ export class TaskStore {
       workflowSpec ? JSON.stringify(workflowSpec) : null,
       detail ? JSON.stringify(detail) : null,
     ];
-    return (await this.database.run(redrive, [...values, ...changes])).length > 0;
+    return this.touching(await this.database.run<Keyed>(redrive, [...values, ...changes])).length > 0;
   }
 
   /** Of these tasks those that completed, ended otherwise more than so many seconds ago, or are gone. */
@@ -269,14 +305,16 @@ export class TaskStore {
    * Notes what somebody says to a waiting step, and lets the task go on where all that was said to it settles the matter
    * (`settles` gives the ledger's cause). Not `noted`: no such step waits, or the actor has spoken already.
    */
-  decide(
+  async decide(
     task: { readonly id: string; readonly taskId: string },
     { step, decision, comment }: StepDecision,
     by: Signature,
     settles: (made: readonly Said[]) => string | undefined,
   ): Promise<{ noted: boolean; woken: boolean }> {
     const requestId = by.requestId ?? null;
-    return this.database.transaction(async (transaction) => {
+    const woken: Keyed[] = [];
+    const decided = await this.database.transaction(async (transaction) => {
+      woken.length = 0;
       await transaction.run(lockDecisions, [[task.id]]);
       const made = () => transaction.run<Said>(decisionsOn, [task.taskId, step]);
       // What comes after the matter is settled says nothing any more; but a wake-up that was lost is made up for.
@@ -285,11 +323,28 @@ export class TaskStore {
       const noted = isOpen && (await transaction.run(decide, values)).length > 0;
       const cause = settles(await made());
       if (cause === undefined) return { noted, woken: false };
-      const woken = await transaction.run(wake, [task.taskId, by.actor, cause, requestId]);
+      woken.push(...(await transaction.run<Keyed>(wake, [task.taskId, by.actor, cause, requestId])));
       return { noted, woken: woken.length > 0 };
     });
+    this.touching(woken);
+    return decided;
+  }
+
+  private touchKeysOf(tasks: readonly EncodedTask[]): void {
+    const keys = tasks.flatMap(({ concurrencyKey: key }) => key ?? []);
+    if (keys.length > 0) this.keysTouched(keys);
+  }
+
+  private touching<T extends Keyed>(rows: T[]): T[] {
+    const keys = rows.flatMap(({ concurrency_key: key }) => key ?? []);
+    if (keys.length > 0) this.keysTouched(keys);
+    return rows;
   }
 }
+
+/** A row that says which concurrency key its task has. */
+type Keyed<T = unknown> = T & { readonly concurrency_key?: string | null };
+type HandedBack = Keyed<{ id: string; status: TaskStatus }>;
 
 interface ClaimRow {
   id: string;

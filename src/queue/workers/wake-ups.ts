@@ -5,8 +5,8 @@ import { QueueDatabase } from '../store/queue-database.js';
 
 const TIMEOUT_MS = 10_000;
 
-/** `ready:` with the earliest time at which a new task is promised to start (milliseconds), where that is known. */
-export type WakeUp = 'ready' | `ready:${number}` | `cancel:${string}`;
+/** `key:` a task of that concurrency key was stored in somebody's transaction. `ready:` with the earliest time at which a new task is promised to start (milliseconds), where that is known. */
+export type WakeUp = 'ready' | `ready:${number}` | `key:${string}` | `cancel:${string}`;
 
 /** The time a wake-up names for new tasks, -Infinity where it names none; undefined where it speaks of no new task. */
 export function earliestOf(wakeUp: string): number | undefined {
