@@ -2,6 +2,7 @@ import { ApiProperty } from '@nestjs/swagger';
 import type { ProblemItem } from '../common/problem/problem.js';
 import { planOf } from '../workflows/plan.js';
 import { STEP_CONDITIONS, type StepCondition } from '../workflows/workflow.js';
+import type { ConcurrencyRule } from './concurrency.js';
 import type { GoldenPath } from './golden-path.js';
 import { PARAMETER_TYPES, type ParameterDefinition } from './parameters.js';
 
@@ -17,6 +18,15 @@ export class ParameterView {
   max?: string;
 }
 
+export class ConcurrencyView {
+  /** With references, one value for each submission. */
+  key: string;
+  /** How many tasks of one key may run at once. */
+  limit: number;
+  @ApiProperty({ enum: ['queue', 'replace', 'reject'] })
+  when_full: string;
+}
+
 export class GoldenPathSummary {
   description: string;
   category?: string;
@@ -24,6 +34,7 @@ export class GoldenPathSummary {
   estimated_duration?: string;
   @ApiProperty({ type: 'object', additionalProperties: { $ref: '#/components/schemas/ParameterView' } })
   parameters: Record<string, ParameterView>;
+  concurrency?: ConcurrencyView;
 }
 
 export class GoldenPathStepView {
@@ -49,6 +60,7 @@ export function toSummary(path: GoldenPath): GoldenPathSummary {
     parameters: Object.fromEntries(
       Object.entries(path.parameters).map(([name, definition]) => [name, toParameterView(definition)]),
     ),
+    ...(path.concurrency && { concurrency: toConcurrencyView(path.concurrency) }),
   };
 }
 
@@ -65,6 +77,12 @@ export function toGoldenPathView(path: GoldenPath): GoldenPathView {
     })),
   };
 }
+
+const toConcurrencyView = ({ key, limit, whenFull: when_full }: ConcurrencyRule): ConcurrencyView => ({
+  key,
+  limit,
+  when_full,
+});
 
 function toParameterView({ allowedValues, ...definition }: ParameterDefinition): ParameterView {
   return { ...definition, ...(allowedValues ? { allowed_values: [...allowedValues] } : {}) };

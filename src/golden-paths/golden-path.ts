@@ -1,6 +1,7 @@
 import type { ProblemItem } from '../common/problem/problem.js';
 import type { OpenReference } from '../workflows/reading/check-references.js';
 import type { Workflow } from '../workflows/workflow.js';
+import type { ConcurrencyRule } from './concurrency.js';
 import type { ParameterDefinitions } from './parameters.js';
 
 /** One entry of the catalogue, with its workflow. */
@@ -11,6 +12,8 @@ export interface GoldenPath {
   readonly tags: readonly string[];
   readonly estimatedDuration?: string;
   readonly parameters: ParameterDefinitions;
+  /** How many of its tasks may run at once; no rule, no limit. */
+  readonly concurrency?: ConcurrencyRule;
   readonly workflow: Workflow;
   /** What the workflow needs of the document it is submitted with. */
   readonly needs: readonly OpenReference[];

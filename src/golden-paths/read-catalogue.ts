@@ -9,6 +9,7 @@ import type { CatalogueFiles } from './catalogue-files.js';
 import { chooseWorkflow, type FoundWorkflow } from './choose-workflow.js';
 import type { GoldenPath } from './golden-path.js';
 import type { ParameterDefinitions } from './parameters.js';
+import { readConcurrency } from './concurrency.js';
 import { readDescription, readEntry } from './read-entry.js';
 import { readParameterList, readParameters } from './read-parameters.js';
 
@@ -35,6 +36,9 @@ export async function readCatalogue(
     const found = isMapping(entry.workflow)
       ? inline(document, entry.workflow, [...path, 'workflow'], issues)
       : await chooseWorkflow(files, name, entry.workflow, [...path, 'workflow'], issues);
+    // A provider's file may have the parameters: which ones there are is known once it has been read.
+    const known = isMapping(entry.workflow) || Object.hasOwn(entry, 'parameters') ? Object.keys(parameters) : undefined;
+    const concurrency = readConcurrency(entry.concurrency, [...path, 'concurrency'], issues, known);
     files.note(file, document, issues);
     if (found === undefined) continue;
     const place = { ...found, file: found.file ?? file };
@@ -44,7 +48,7 @@ export async function readCatalogue(
       rules,
       Object.hasOwn(entry, 'parameters') ? parameters : undefined,
     );
-    if (workflow) catalogue.set(name, { ...description, ...workflow });
+    if (workflow) catalogue.set(name, { ...description, ...(concurrency && { concurrency }), ...workflow });
   }
   return catalogue;
 }

@@ -6,7 +6,7 @@ import { describeValue } from '../common/yaml/plain-words.js';
 import type { GoldenPath } from './golden-path.js';
 
 const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
-const KEYS = ['workflow', 'description', 'category', 'tags', 'estimated_duration', 'parameters'];
+const KEYS = ['workflow', 'description', 'category', 'tags', 'estimated_duration', 'parameters', 'concurrency'];
 
 export type EntryDescription = Pick<GoldenPath, 'name' | 'description' | 'category' | 'tags' | 'estimatedDuration'>;
 

@@ -9,6 +9,7 @@ import { Sweep } from './maintenance/sweep.js';
 import { MetricsCollector } from './metrics-collector.js';
 import { QUEUE_OPTIONS, resolveQueueOptions, type QueueOptions } from './queue-options.js';
 import { QueueRuntime } from './queue-runtime.js';
+import { PausesController } from './pauses.controller.js';
 import { QueueController } from './queue.controller.js';
 import { QueueService } from './queue.service.js';
 import { JournalStore } from './store/journal-store.js';
@@ -48,7 +49,7 @@ export class QueueModule {
       module: QueueModule,
       global: true,
       imports: options.imports ?? [],
-      controllers: options.controller ? [QueueController] : [],
+      controllers: options.controller ? [QueueController, PausesController] : [],
       providers: [
         {
           provide: QUEUE_OPTIONS,

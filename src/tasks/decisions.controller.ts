@@ -7,7 +7,7 @@ import { type Answer, DecisionsService } from './decisions.service.js';
 import { TaskDetail } from './task.dto.js';
 import { TaskIdPipe } from './task-id.pipe.js';
 import { TasksService } from './tasks.service.js';
-import { readVerbBody } from './verb-body.js';
+import { readVerbBody } from '../common/http/verb-body.js';
 
 const FIELDS = { step: 255, comment: 1_000 } as const;
 const BODY = {

@@ -10,7 +10,7 @@ import { TaskDetail, TaskEventPage, TaskPage } from './task.dto.js';
 import { TaskIdPipe } from './task-id.pipe.js';
 import { RetriesService } from './retries.service.js';
 import { TasksService } from './tasks.service.js';
-import { readVerbBody } from './verb-body.js';
+import { readVerbBody } from '../common/http/verb-body.js';
 
 /** Tasks: what they are and what they did; and the verbs on one. */
 @ApiTags('tasks')

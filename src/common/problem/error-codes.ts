@@ -116,6 +116,11 @@ const registry = {
     title: 'The task is in a state that does not allow this',
     action: 'See detail for the state and for what can be done in it.',
   },
+  concurrency_key_busy: {
+    status: 409,
+    title: 'Other tasks of the concurrency key run',
+    action: 'Wait until the tasks in detail have ended, or cancel them, then send the request again.',
+  },
   conflict: {
     status: 409,
     title: 'The request conflicts with the present state',

@@ -1,4 +1,4 @@
-import { Problem } from '../common/problem/problem.js';
+import { Problem } from '../problem/problem.js';
 import { readVerbBody } from './verb-body.js';
 
 const read = (body: string | undefined) =>

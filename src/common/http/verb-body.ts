@@ -1,7 +1,7 @@
-import { didYouMean } from '../common/did-you-mean.js';
-import { Problem, type ProblemItem } from '../common/problem/problem.js';
-import { isMapping } from '../common/yaml/is-mapping.js';
-import { parseDocument } from '../common/yaml/parse-document.js';
+import { didYouMean } from '../did-you-mean.js';
+import { Problem, type ProblemItem } from '../problem/problem.js';
+import { isMapping } from '../yaml/is-mapping.js';
+import { parseDocument } from '../yaml/parse-document.js';
 
 /** The longest text of each field; undefined for one that may hold anything. */
 export type VerbFields = Readonly<Record<string, number | undefined>>;
