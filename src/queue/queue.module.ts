@@ -1,9 +1,12 @@
 import { Module, type DynamicModule, type ModuleMetadata, type Provider, type Type } from '@nestjs/common';
+import { AppLoad } from './app-load.js';
+import { Backpressure } from './backpressure.js';
 import { EnqueueBatcher } from './enqueue-batcher.js';
 import { Admitter } from './maintenance/admitter.js';
 import { Maintenance } from './maintenance/maintenance.js';
 import { Pauses } from './maintenance/pauses.js';
 import { Promoter } from './maintenance/promoter.js';
+import { QueueWatch } from './maintenance/queue-watch.js';
 import { Rescuer } from './maintenance/rescuer.js';
 import { Sweep } from './maintenance/sweep.js';
 import { MetricsCollector } from './metrics-collector.js';
@@ -11,6 +14,7 @@ import { QUEUE_OPTIONS, resolveQueueOptions, type QueueOptions } from './queue-o
 import { QueueRuntime } from './queue-runtime.js';
 import { QueueController } from './queue.controller.js';
 import { QueueService } from './queue.service.js';
+import { IdempotencyStore } from './store/idempotency-store.js';
 import { JournalStore } from './store/journal-store.js';
 import { ListStore } from './store/list-store.js';
 import { LogReader } from './store/log-reader.js';
@@ -61,12 +65,16 @@ export class QueueModule {
         MetricsCollector,
         TaskStore,
         StatsStore,
+        IdempotencyStore,
         EnqueueBatcher,
+        Backpressure,
+        AppLoad,
         Claimer,
         WorkerPool,
         StatusBatcher,
         WakeUps,
         Maintenance,
+        QueueWatch,
         Promoter,
         Admitter,
         Pauses,
