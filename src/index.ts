@@ -8,10 +8,12 @@ export {
   QueueService,
   TaskNotFoundError,
   TaskStateError,
-  type Enqueued,
+  type EnqueueOptions,
 } from './queue/queue.service.js';
+export { AppQueueFullError, QueueFullError } from './queue/backpressure.js';
+export { IdempotencyConflictError, type Enqueued } from './queue/idempotency.js';
 export { QueueBusyError } from './queue/enqueue-batcher.js';
-export { InvalidTaskError, type NewTask } from './queue/new-task.js';
+export { InvalidTaskError, type Idempotency, type NewTask } from './queue/new-task.js';
 export { TASK_PRIORITIES, type QueueOptions, type TaskPriority } from './queue/queue-options.js';
 export {
   LeaseLostError,

@@ -90,7 +90,8 @@ export default class Turnpike implements Contestant {
     class BenchModule {}
     const imports = [
       DatabaseModule.forRoot({ url: this.url, poolSize: 10, entities: queueEntities }),
-      QueueModule.forRootAsync({ handler: Handler, useFactory: () => options }),
+      // Fills are larger than a queue would be let grow.
+      QueueModule.forRootAsync({ handler: Handler, useFactory: () => ({ capacity: Infinity, ...options }) }),
     ];
     // Nest logs several lines a task at 'log'; nobody else's lines are printed either.
     return NestFactory.createApplicationContext({ module: BenchModule, imports }, { logger: ['warn', 'error'] });

@@ -79,6 +79,27 @@ export class Settings {
   @Max(86400, seconds)
   STEP_KILL_GRACE_SECONDS = 5;
 
+  /** Tasks that may wait before new submissions are answered with 503. */
+  @Type(() => Number)
+  @IsInt({ message: between(1, 100000000) })
+  @Min(1, { message: between(1, 100000000) })
+  @Max(100000000, { message: between(1, 100000000) })
+  QUEUE_CAPACITY = 100_000;
+
+  /** The same for each application, answered with 429; 0 for no limit. */
+  @Type(() => Number)
+  @IsInt({ message: between(0, 100000000) })
+  @Min(0, { message: between(0, 100000000) })
+  @Max(100000000, { message: between(0, 100000000) })
+  MAX_PENDING_PER_APP = 0;
+
+  /** For how long an Idempotency-Key stands for its submission. */
+  @Type(() => Number)
+  @IsInt({ message: between(1, 8784) })
+  @Min(1, { message: between(1, 8784) })
+  @Max(8784, { message: between(1, 8784) })
+  IDEMPOTENCY_KEY_HOURS = 24;
+
   /** Where each task has its folder; DATA_DIR/workspaces unless set. */
   @IsOptional()
   @IsString()

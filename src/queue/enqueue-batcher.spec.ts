@@ -4,12 +4,14 @@ import {
   databaseAway,
   deferred,
   mockSleep,
+  queueOptions,
   sqlError,
   standIn,
   useFakeTime,
   watch,
 } from '../../test/support/queue-doubles.js';
-import type { EncodedTask } from './new-task.js';
+import type { EncodedTask, KeyedTask } from './new-task.js';
+import type { IdempotencyStore } from './store/idempotency-store.js';
 import type { Offer, Stored, TaskStore } from './store/task-store.js';
 import type { ClaimedTask } from './task-handler.js';
 import type { Claimer } from './workers/claimer.js';
@@ -37,10 +39,16 @@ function setup() {
   const enqueue = jest.fn<Promise<Stored>, [readonly EncodedTask[]]>(async () => STORED);
   const enqueueTaking = jest.fn<Promise<Stored>, [readonly EncodedTask[], Offer]>(async () => STORED);
   const claimedBy = jest.fn<Promise<ClaimedTask[]>, [string]>(async () => []);
+  const enqueueOnce = jest.fn(async (tasks: readonly KeyedTask[], _keepSeconds: number, _offer?: Offer) => ({
+    ...STORED,
+    noted: tasks.map(({ taskId, idempotency: { bodyHash } }) => ({ taskId, bodyHash, facts: null })),
+  }));
   const claimer = new QuietClaimer();
   const batcher = new EnqueueBatcher(
-    standIn<TaskStore>({ enqueue, enqueueTaking, claimedBy }),
+    standIn<TaskStore>({ enqueue, enqueueTaking, claimedBy, touchKeysOf: () => undefined }),
+    standIn<IdempotencyStore>({ enqueue: enqueueOnce }),
     standIn<Claimer>(claimer),
+    queueOptions(),
   );
   const statements = () => enqueue.mock.calls.map(([tasks]) => tasks.map(({ taskId }) => taskId).join(''));
   const add = (ids: string) => [...ids].map((id) => watch(batcher.enqueue(task(id))));
@@ -51,7 +59,7 @@ function setup() {
       if (culprit) throw error(culprit.taskId);
       return STORED;
     });
-  return { batcher, enqueue, enqueueTaking, claimedBy, claimer, statements, add, refuse };
+  return { batcher, enqueue, enqueueOnce, enqueueTaking, claimedBy, claimer, statements, add, refuse };
 }
 
 const states = (seen: { state: string }[]) => seen.map(({ state }) => state);
@@ -251,5 +259,42 @@ describe('EnqueueBatcher', () => {
     commit.resolve(STORED);
     await advance();
     expect(idle.state).toBe('resolved');
+  });
+});
+
+describe('EnqueueBatcher: tasks with idempotency keys', () => {
+  beforeEach(useFakeTime);
+  afterEach(() => jest.useRealTimers());
+
+  const keyed = (key: string): KeyedTask => ({
+    ...task(`task-${key}`),
+    idempotency: { principal: 'ann', key, bodyHash: 'h' },
+  });
+
+  it('go by a statement of their own, and those without do not wait for them', async () => {
+    const { batcher, enqueue, enqueueOnce } = setup();
+    enqueueOnce.mockReturnValueOnce(deferred<never>().promise);
+    const once = watch(batcher.enqueueOnce(keyed('a')));
+    const plain = watch(batcher.enqueue(task('b')));
+    expect(batcher.size).toBe(2);
+    await advance(1);
+    expect(states([once, plain])).toEqual(['pending', 'resolved']);
+    expect(enqueueOnce).toHaveBeenCalledWith([keyed('a')], 86_400, undefined);
+    expect(enqueue).toHaveBeenCalledTimes(1);
+    expect(batcher.size).toBe(1);
+  });
+
+  it('one whose key is in other hands does not hold up the others, and is told to come again', async () => {
+    const { batcher, enqueueOnce } = setup();
+    const store = enqueueOnce.getMockImplementation()!;
+    enqueueOnce.mockImplementation(async (tasks, seconds) => {
+      if (tasks.some(({ taskId }) => taskId === 'task-b')) throw sqlError('55P03');
+      return store(tasks, seconds);
+    });
+    const seen = ['a', 'b', 'c'].map((key) => watch(batcher.enqueueOnce(keyed(key))));
+    await advance(1);
+    expect(states(seen)).toEqual(['resolved', 'rejected', 'resolved']);
+    expect(seen[1]!.value).toBeInstanceOf(QueueBusyError);
+    expect(seen[0]!.value).toEqual({ earliest: 7, noted: { taskId: 'task-a', bodyHash: 'h', facts: null } });
   });
 });

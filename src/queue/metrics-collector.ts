@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { TaskStatus } from './task-status.js';
+import { Throughput } from './throughput.js';
 
 /** What this process has done since it started. The cluster's numbers are in the database (`QueueService.getStats`). */
 export interface MetricsSnapshot {
@@ -22,6 +23,8 @@ type Counter = keyof MetricsSnapshot;
 /** Counts committed events only: a number here never speaks of what the database does not know. */
 @Injectable()
 export class MetricsCollector {
+  /** Of the whole cluster. */
+  readonly throughput = new Throughput();
   private waiting: number | undefined;
   private readonly counts: Record<Counter, number> = {
     enqueued: 0,
@@ -38,7 +41,7 @@ export class MetricsCollector {
 
   /**
    * About how many tasks wait, for log lines: what the database said at the last tick, and what this process has added
-   * and taken since; undefined where this process keeps no watch over the queue.
+   * and taken since; undefined until the first.
    */
   get queueSize(): number | undefined {
     return this.waiting;
@@ -46,6 +49,12 @@ export class MetricsCollector {
 
   observeQueueSize(waiting: number): void {
     this.waiting = waiting;
+  }
+
+  /** What a look at the counters found. */
+  observe(found: { readonly queue_size: number; readonly completed: number; readonly ended: number }): void {
+    this.observeQueueSize(found.queue_size);
+    this.throughput.observe(found.completed, found.ended);
   }
 
   recordEnqueued(tasks: number): void {

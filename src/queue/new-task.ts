@@ -24,6 +24,20 @@ export interface NewTask {
   readonly goldenPath?: string;
   readonly requestId?: string;
   readonly concurrency?: Concurrency;
+  /** Stores the task once, however often it is handed in under this key. */
+  readonly idempotency?: Idempotency;
+}
+
+/** Who says which request this is. Kept for `QueueOptions.idempotencyHours`. */
+export interface Idempotency {
+  /** A key is one caller's own. */
+  readonly principal: string;
+  /** 1 to 255 characters. */
+  readonly key: string;
+  /** Of all that makes the request; another one under the same key is a conflict. */
+  readonly bodyHash: string;
+  /** Kept with the key and given back with a replay; any JSON object. */
+  readonly facts?: Record<string, unknown>;
 }
 
 /** Tasks of one key do not all run at once. */
@@ -44,7 +58,11 @@ export interface EncodedTask {
   /** One element of the INSERT's `jsonb` array: an array of values, as JSON text (their order as in `enqueue.sql.ts`). */
   readonly json: string;
   readonly concurrencyKey?: string;
+  readonly idempotency?: Idempotency;
 }
+
+/** A task ready to be stored unless its key is taken. */
+export type KeyedTask = EncodedTask & { readonly idempotency: Idempotency };
 
 /** A task that no database could store: the caller's mistake, found before it shares a statement with others. */
 export class InvalidTaskError extends Error {
@@ -101,7 +119,22 @@ export function encodeTask(task: NewTask, options: Pick<ResolvedQueueOptions, 'p
     const field = column.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
     throw new InvalidTaskError(field, 'holds a NUL character or half of a surrogate pair, which jsonb cannot store');
   }
-  return { taskId: row.task_id, json, ...(key !== undefined && { concurrencyKey: key }) };
+  if (task.idempotency) checkIdempotency(task.idempotency);
+  return {
+    taskId: row.task_id,
+    json,
+    ...(key !== undefined && { concurrencyKey: key }),
+    ...(task.idempotency && { idempotency: task.idempotency }),
+  };
+}
+
+function checkIdempotency({ principal, key, bodyHash, facts }: Idempotency): void {
+  checkName('idempotency.principal', principal);
+  checkName('idempotency.key', key);
+  checkName('idempotency.bodyHash', bodyHash);
+  if (UNSTORABLE.test(toJson([principal, key, bodyHash, facts]))) {
+    throw new InvalidTaskError('idempotency', 'holds a NUL character or half of a surrogate pair');
+  }
 }
 
 function toJson(row: readonly unknown[]): string {

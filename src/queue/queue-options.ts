@@ -18,6 +18,16 @@ export interface QueueOptions {
   readonly pollSeconds?: number;
   /** Seconds between the time a task may run and the time it is promised to start, by priority. */
   readonly promiseSeconds?: Partial<Record<TaskPriority, number>>;
+  /**
+   * Tasks that may wait to be claimed before new ones are refused (QueueFullError). Default 100,000; Infinity for no
+   * limit. What the queue itself sends round again, and what comes with `evenWhenFull`, is not asked. Each instance knows
+   * how many wait to within `pollSeconds`: several together can go beyond by what they take in that time.
+   */
+  readonly capacity?: number;
+  /** The same for the tasks of one application (AppQueueFullError); 0 (no limit) unless given. */
+  readonly maxPendingPerApp?: number;
+  /** For how long idempotency keys are kept. Default 24. */
+  readonly idempotencyHours?: number;
   /** Shown in `queue_instances`. */
   readonly version?: string;
 }
@@ -42,6 +52,9 @@ export function resolveQueueOptions(options: QueueOptions): ResolvedQueueOptions
     maxCrashes: options.maxCrashes ?? 3,
     shutdownGraceSeconds: options.shutdownGraceSeconds ?? 30,
     pollSeconds: options.pollSeconds ?? 1,
+    capacity: options.capacity ?? 100_000,
+    maxPendingPerApp: options.maxPendingPerApp ?? 0,
+    idempotencyHours: options.idempotencyHours ?? 24,
     version: options.version ?? '',
     promiseSeconds: { urgent: URGENT_SECONDS, high: 60, medium: 600, low: 3_600, ...options.promiseSeconds },
   };

@@ -11,6 +11,7 @@ import {
 import type { EnqueueBatcher } from './enqueue-batcher.js';
 import type { Admitter } from './maintenance/admitter.js';
 import type { Maintenance } from './maintenance/maintenance.js';
+import type { QueueWatch } from './maintenance/queue-watch.js';
 import type { QueueOptions } from './queue-options.js';
 import type { AbortReason } from './task-handler.js';
 import type { Claimer } from './workers/claimer.js';
@@ -66,6 +67,7 @@ function setup({ running = 0, ...options }: QueueOptions & { running?: number } 
     standIn<Admitter>(admitter),
     standIn<WakeUps>(wakeUps),
     standIn<EnqueueBatcher>(enqueues),
+    standIn<QueueWatch>({ start: note('watch.start'), stop: () => void trail.push('watch.stop') }),
     queueOptions({ shutdownGraceSeconds: 30, ...options }),
   );
   return { runtime, trail, heartbeat, claimer, enqueues, ended, hear: (wakeUp: WakeUp) => hear(wakeUp) };
@@ -114,10 +116,10 @@ describe('QueueRuntime', () => {
       expect(trail).toEqual([]);
     });
 
-    it('starts nothing without workers', async () => {
+    it('only watches without workers', async () => {
       const { runtime, trail } = setup({ workers: 0 });
       await runtime.onApplicationBootstrap();
-      expect(trail).toEqual([]);
+      expect(trail).toEqual(['watch.start']);
       expect(logs).toEqual([]);
     });
   });
@@ -264,7 +266,7 @@ describe('QueueRuntime', () => {
     expect(trail).toEqual([]);
     stored.resolve();
     await advance();
-    expect(trail).toEqual(['admitter.idle', 'wakeUps.stop']);
+    expect(trail).toEqual(['admitter.idle', 'watch.stop', 'wakeUps.stop']);
     expect(shutdown.state).toBe('resolved');
   });
 });

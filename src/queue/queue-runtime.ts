@@ -10,6 +10,7 @@ import {
 import { EnqueueBatcher } from './enqueue-batcher.js';
 import { Admitter } from './maintenance/admitter.js';
 import { Maintenance } from './maintenance/maintenance.js';
+import { QueueWatch } from './maintenance/queue-watch.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from './queue-options.js';
 import { Claimer } from './workers/claimer.js';
 import { Heartbeat } from './workers/heartbeat.js';
@@ -31,6 +32,7 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
     private readonly admitter: Admitter,
     private readonly wakeUps: WakeUps,
     private readonly enqueues: EnqueueBatcher,
+    private readonly watch: QueueWatch,
     @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
   ) {}
 
@@ -43,7 +45,7 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
       this.claimer.wake(earliest);
       this.wakeUps.sendReady(earliest);
     });
-    if (this.options.workers === 0) return;
+    if (this.options.workers === 0) return this.watch.start();
     await this.heartbeat.start(this.claimer);
     this.wakeUps.onWakeUp((wakeUp) => {
       const earliest = earliestOf(wakeUp);
@@ -68,6 +70,7 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
   async onApplicationShutdown(): Promise<void> {
     await this.enqueues.idle();
     await this.admitter.idle();
+    this.watch.stop();
     await this.wakeUps.stop();
   }
 

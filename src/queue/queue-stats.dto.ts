@@ -2,6 +2,8 @@
 export class QueueStats {
   /** Tasks that wait to be claimed. */
   queue_size: number;
+  /** How many may wait before new submissions are refused; null for no limit. */
+  queue_capacity: number | null;
   /** Tasks that run now. */
   active_tasks: number;
   /** Workers of all living instances. */
@@ -15,6 +17,8 @@ export class QueueStats {
   tasks_completed: number;
   tasks_failed: number;
   tasks_cancelled: number;
+  /** At the rate of the last two minutes; null where the instance that answers has not watched for a second or two yet. */
+  completed_per_minute: number | null;
   /** Mean time between the moment a task could run and its start, over all starts. */
   avg_queue_time_ms: number;
   /** Mean time of a run, over all runs that ended a task. */

@@ -1,9 +1,12 @@
 import { Module, type DynamicModule, type ModuleMetadata, type Provider, type Type } from '@nestjs/common';
+import { AppLoad } from './app-load.js';
+import { Backpressure } from './backpressure.js';
 import { EnqueueBatcher } from './enqueue-batcher.js';
 import { Admitter } from './maintenance/admitter.js';
 import { Maintenance } from './maintenance/maintenance.js';
 import { Pauses } from './maintenance/pauses.js';
 import { Promoter } from './maintenance/promoter.js';
+import { QueueWatch } from './maintenance/queue-watch.js';
 import { Rescuer } from './maintenance/rescuer.js';
 import { Sweep } from './maintenance/sweep.js';
 import { MetricsCollector } from './metrics-collector.js';
@@ -12,6 +15,7 @@ import { QueueRuntime } from './queue-runtime.js';
 import { PausesController } from './pauses.controller.js';
 import { QueueController } from './queue.controller.js';
 import { QueueService } from './queue.service.js';
+import { IdempotencyStore } from './store/idempotency-store.js';
 import { JournalStore } from './store/journal-store.js';
 import { ListStore } from './store/list-store.js';
 import { LogReader } from './store/log-reader.js';
@@ -62,12 +66,16 @@ export class QueueModule {
         MetricsCollector,
         TaskStore,
         StatsStore,
+        IdempotencyStore,
         EnqueueBatcher,
+        Backpressure,
+        AppLoad,
         Claimer,
         WorkerPool,
         StatusBatcher,
         WakeUps,
         Maintenance,
+        QueueWatch,
         Promoter,
         Admitter,
         Pauses,

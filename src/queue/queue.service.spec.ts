@@ -1,15 +1,18 @@
 import { Test } from '@nestjs/testing';
 import type { EntityManager } from 'typeorm';
 import { deferred, queueOptions, recordLogs, rowOf, standIn, turns, watch } from '../../test/support/queue-doubles.js';
-import { EnqueueBatcher } from './enqueue-batcher.js';
+import { Backpressure, QueueFullError } from './backpressure.js';
+import { EnqueueBatcher, type StoredOnce } from './enqueue-batcher.js';
+import { IdempotencyConflictError } from './idempotency.js';
 import { Maintenance } from './maintenance/maintenance.js';
 import { Pauses } from './maintenance/pauses.js';
 import { Sweep } from './maintenance/sweep.js';
 import { MetricsCollector } from './metrics-collector.js';
-import { InvalidTaskError, type EncodedTask, type NewTask } from './new-task.js';
+import { InvalidTaskError, type EncodedTask, type KeyedTask, type NewTask } from './new-task.js';
 import { QUEUE_OPTIONS } from './queue-options.js';
 import { QueueRuntime } from './queue-runtime.js';
 import { KeyBusyError, QueueDrainingError, QueueService, TaskNotFoundError, TaskStateError } from './queue.service.js';
+import { IdempotencyStore, type NotedKey } from './store/idempotency-store.js';
 import { StatsStore } from './store/stats-store.js';
 import { TaskStore } from './store/task-store.js';
 import type { TaskStatus } from './task-status.js';
@@ -34,7 +37,18 @@ async function setup() {
     holdersOf: jest.fn<Promise<string[]>, unknown[]>(async () => ['task-1']),
     olderOfKey: jest.fn<Promise<{ task_id: string; status: TaskStatus }[]>, unknown[]>(async () => []),
   };
-  const batcher = { enqueue: jest.fn<Promise<number>, [EncodedTask]>(async () => 7) };
+  const batcher = {
+    enqueue: jest.fn<Promise<number>, [EncodedTask]>(async () => 7),
+    enqueueOnce: jest.fn<Promise<StoredOnce>, [KeyedTask]>(async ({ taskId, idempotency: { bodyHash } }) => ({
+      earliest: 7,
+      noted: { taskId, bodyHash, facts: null },
+    })),
+  };
+  const keys = {
+    enqueueWith: jest.fn<Promise<NotedKey[]>, unknown[]>(),
+    read: jest.fn<Promise<NotedKey | undefined>, unknown[]>(async () => undefined),
+  };
+  const backpressure = { refusal: jest.fn<Promise<Error | undefined>, unknown[]>(async () => undefined) };
   const stats = { read: jest.fn(async () => ({ queue_size: 3 })), readActive: jest.fn(async () => ({ count: 0 })) };
   const runtime = { draining: false, drain: jest.fn(async () => undefined) };
   const claimer = { wake: jest.fn() };
@@ -52,6 +66,8 @@ async function setup() {
       MetricsCollector,
       { provide: TaskStore, useValue: store },
       { provide: EnqueueBatcher, useValue: batcher },
+      { provide: IdempotencyStore, useValue: keys },
+      { provide: Backpressure, useValue: backpressure },
       { provide: StatsStore, useValue: stats },
       { provide: QueueRuntime, useValue: runtime },
       { provide: Claimer, useValue: claimer },
@@ -73,6 +89,8 @@ async function setup() {
     metrics: module.get(MetricsCollector),
     store,
     batcher,
+    keys,
+    backpressure,
     stats,
     runtime,
     sweep,
@@ -99,7 +117,7 @@ describe('QueueService', () => {
       commit.resolve(7);
       await turns();
       const [encoded] = batcher.enqueue.mock.calls[0]!;
-      expect(result.value).toEqual({ taskId: encoded.taskId });
+      expect(result.value).toEqual({ taskId: encoded.taskId, replayed: false });
       expect(rowOf(encoded)).toMatchObject({ task_id: encoded.taskId, app_name: 'shop', promise_seconds: 600 });
       expect(woken()).toEqual([1, 0, 1]);
       expect(metrics.snapshot().enqueued).toBe(1);
@@ -196,13 +214,90 @@ describe('QueueService', () => {
     expect(metrics.snapshot().enqueued).toBe(1);
   });
 
+  describe('with an idempotency key', () => {
+    const idempotency = { principal: 'ann', key: 'k', bodyHash: 'h' };
+    const KEYED: NewTask = { ...TASK, idempotency };
+
+    it('stores the task where the key is free', async () => {
+      const { queue, batcher, metrics } = await setup();
+      const { taskId, replayed } = await queue.enqueue(KEYED);
+      expect(replayed).toBe(false);
+      expect(batcher.enqueueOnce.mock.calls[0]![0]).toMatchObject({ taskId, idempotency });
+      expect(batcher.enqueue).not.toHaveBeenCalled();
+      expect(metrics.snapshot().enqueued).toBe(1);
+    });
+
+    it('answers with what stands under it, and tells nobody', async () => {
+      const { logs, queue, batcher, metrics, woken } = await setup();
+      const noted = { taskId: 'task-0', bodyHash: 'h', facts: { a: 1 } };
+      batcher.enqueueOnce.mockResolvedValue({ earliest: 7, noted });
+      expect(await queue.enqueue(KEYED)).toEqual({ taskId: 'task-0', replayed: true, facts: { a: 1 } });
+      expect(await queue.enqueueMany([KEYED])).toMatchObject([{ taskId: 'task-0', replayed: true }]);
+      expect(woken()).toEqual([0, 0, 0]);
+      expect(metrics.snapshot().enqueued).toBe(0);
+      expect(logs).toEqual([]);
+    });
+
+    it('refuses another request under it', async () => {
+      const { queue, batcher } = await setup();
+      batcher.enqueueOnce.mockResolvedValue({ earliest: 7, noted: { taskId: 'task-0', bodyHash: 'x', facts: null } });
+      await expect(queue.enqueue(KEYED)).rejects.toThrow(IdempotencyConflictError);
+      await expect(queue.enqueueMany([KEYED])).rejects.toThrow("the idempotency key 'k' was used for another request");
+    });
+
+    it('takes part in a transaction', async () => {
+      const { queue, keys, store } = await setup();
+      const manager = standIn<EntityManager>({});
+      keys.enqueueWith.mockResolvedValue([{ taskId: 'task-0', bodyHash: 'h', facts: null }]);
+      expect(await queue.enqueue(KEYED, { manager })).toEqual({ taskId: 'task-0', replayed: true });
+      expect(keys.enqueueWith).toHaveBeenCalledWith(manager, [expect.objectContaining({ idempotency })], 86_400);
+      expect(store.enqueueWith).not.toHaveBeenCalled();
+    });
+
+    it.each([
+      ['', { key: '' }],
+      ['too long', { key: 'k'.repeat(256) }],
+      ['with half a pair', { key: '\ud800' }],
+      ['without a principal', { principal: '' }],
+      ['with facts that cannot be stored', { facts: { a: '\0' } }],
+    ])('refuses one that cannot be stored: %s', async (_, wrong) => {
+      const { queue } = await setup();
+      const task = { ...TASK, idempotency: { ...idempotency, ...wrong } };
+      await expect(queue.enqueue(task)).rejects.toThrow(InvalidTaskError);
+    });
+  });
+
+  describe('where there is no room', () => {
+    const full = new QueueFullError(3, 5);
+
+    it('stores nothing, unless it must not get lost', async () => {
+      const { queue, batcher, backpressure } = await setup();
+      backpressure.refusal.mockResolvedValue(full);
+      await expect(queue.enqueue(TASK)).rejects.toBe(full);
+      await expect(queue.enqueueMany([TASK])).rejects.toBe(full);
+      expect(batcher.enqueue).not.toHaveBeenCalled();
+      await queue.enqueue(TASK, { evenWhenFull: true });
+      await queue.enqueueMany([TASK], { evenWhenFull: true });
+      expect(batcher.enqueue).toHaveBeenCalledTimes(2);
+    });
+
+    it('answers who repeats a request', async () => {
+      const { queue, keys, backpressure } = await setup();
+      backpressure.refusal.mockResolvedValue(full);
+      const task = { ...TASK, idempotency: { principal: 'ann', key: 'k', bodyHash: 'h' } };
+      await expect(queue.enqueue(task)).rejects.toBe(full);
+      keys.read.mockResolvedValue({ taskId: 'task-0', bodyHash: 'h', facts: null });
+      expect(await queue.enqueue(task)).toEqual({ taskId: 'task-0', replayed: true });
+    });
+  });
+
   describe('enqueueMany', () => {
     it('stores each, and gives the ids in order', async () => {
       const { queue, batcher, metrics, woken } = await setup();
       const enqueued = await queue.enqueueMany([TASK, { ...TASK, appName: 'blog' }]);
       const encoded = batcher.enqueue.mock.calls.map(([task]) => task);
       expect(encoded.map((task) => rowOf(task).app_name)).toEqual(['shop', 'blog']);
-      expect(enqueued).toEqual(encoded.map(({ taskId }) => ({ taskId })));
+      expect(enqueued).toEqual(encoded.map(({ taskId }) => ({ taskId, replayed: false })));
       expect(metrics.snapshot().enqueued).toBe(2);
       expect(woken()).toEqual([1, 0, 1]);
     });
@@ -260,7 +355,7 @@ describe('QueueService', () => {
 
   it('reads the numbers of the whole cluster', async () => {
     const { queue } = await setup();
-    expect(await queue.getStats()).toEqual({ queue_size: 3 });
+    expect(await queue.getStats()).toEqual({ queue_size: 3, queue_capacity: 100_000, completed_per_minute: null });
     expect(await queue.getActiveTasks()).toEqual({ count: 0 });
   });
 

@@ -1,15 +1,19 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
+import { Backpressure } from './backpressure.js';
 import { EnqueueBatcher } from './enqueue-batcher.js';
+import { answerOf, type Enqueued } from './idempotency.js';
 import { Maintenance } from './maintenance/maintenance.js';
 import { Pauses, type PauseScope } from './maintenance/pauses.js';
 import { Sweep } from './maintenance/sweep.js';
 import { MetricsCollector } from './metrics-collector.js';
-import { encodeTask, type EncodedTask, type NewTask } from './new-task.js';
+import { encodeTask, type EncodedTask, type Idempotency, type KeyedTask, type NewTask } from './new-task.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from './queue-options.js';
 import { QueueRuntime } from './queue-runtime.js';
 import type { ActiveTasks, QueueStats } from './queue-stats.dto.js';
+import { IdempotencyStore } from './store/idempotency-store.js';
 import type { Pause } from './store/pauses.sql.js';
+import type { Executor } from './store/queue-database.js';
 import { StatsStore } from './store/stats-store.js';
 import { TaskStore, type Redrive, type Said, type Signature, type StepDecision } from './store/task-store.js';
 import { isTerminal, type TaskStatus } from './task-status.js';
@@ -55,8 +59,17 @@ export class KeyBusyError extends Error {
   }
 }
 
-export interface Enqueued {
-  readonly taskId: string;
+export interface EnqueueOptions {
+  /** Stores the task in this manager's transaction. */
+  readonly manager?: EntityManager;
+  /** Also where the queue has no room: for what the system itself submits, and must not get lost. */
+  readonly evenWhenFull?: boolean;
+}
+
+/** What became of one task, and a time before which it is not promised to start: Infinity where it does not wait. */
+interface StoredTask {
+  readonly enqueued: Enqueued;
+  readonly earliest: number;
 }
 
 const LOOKS = 6;
@@ -74,6 +87,8 @@ export class QueueService {
   constructor(
     private readonly store: TaskStore,
     private readonly batcher: EnqueueBatcher,
+    private readonly keys: IdempotencyStore,
+    private readonly backpressure: Backpressure,
     private readonly stats: StatsStore,
     private readonly runtime: QueueRuntime,
     private readonly claimer: Claimer,
@@ -87,32 +102,40 @@ export class QueueService {
 
   /**
    * Stores a task; resolves when its row is committed. With `manager` it takes part in that manager's transaction, and
-   * stands or falls with it. Throws InvalidTaskError, QueueDrainingError, QueueBusyError, KeyBusyError, or the database's
-   * error.
+   * stands or falls with it. With an idempotency key that is taken nothing is stored, and the first task is answered with
+   * (`replayed`). Throws InvalidTaskError, QueueDrainingError, QueueBusyError, QueueFullError, AppQueueFullError,
+   * IdempotencyConflictError, KeyBusyError, or the database's error.
    *
    * With `concurrency.whenFull: 'replace'` the older tasks of the key are cancelled once this one is stored, with the cause
    * `superseded`: all that wait, for whatever, and of those that run as many, the oldest first, as it takes for this one to
    * start. In the caller's own transaction nothing is replaced or rejected: the task waits in line.
    */
-  async enqueue(task: NewTask, { manager }: { manager?: EntityManager } = {}): Promise<Enqueued> {
-    const encoded = this.encode([task]);
-    if (manager) {
-      // Whether and when it commits is the caller's: the notification goes with the commit, and nothing is counted here.
-      await this.store.enqueueWith(manager, encoded);
-      return { taskId: encoded[0]!.taskId };
+  async enqueue(task: NewTask, { manager, evenWhenFull }: EnqueueOptions = {}): Promise<Enqueued> {
+    const [encoded] = this.encode([task]) as [EncodedTask];
+    const refusal = evenWhenFull ? undefined : await this.backpressure.refusal([task]);
+    if (refusal) {
+      const known = task.idempotency && (await this.recall(task.idempotency));
+      if (known) return known;
+      throw refusal;
     }
-    const earliest = await this.storeOne(task, encoded[0]!, 'refuse');
-    this.announce([task], encoded, earliest);
-    return { taskId: encoded[0]!.taskId };
+    if (manager) return this.enqueueWith(manager, encoded);
+    const { enqueued, earliest } = await this.storeOne(task, encoded, 'refuse');
+    if (!enqueued.replayed) this.announce([task], [encoded], earliest);
+    return enqueued;
   }
 
   /**
    * Stores any number of tasks, some at a time, so that other callers are not held up behind them. Not one transaction:
-   * rejects with the first error, when all the others have been tried.
+   * rejects with the first error, when all the others have been tried. Where there is no room for all, none is stored.
    */
-  async enqueueMany(tasks: readonly NewTask[]): Promise<Enqueued[]> {
+  async enqueueMany(
+    tasks: readonly NewTask[],
+    { evenWhenFull }: Pick<EnqueueOptions, 'evenWhenFull'> = {},
+  ): Promise<Enqueued[]> {
     const encoded = this.encode(tasks);
-    const results: PromiseSettledResult<number>[] = [];
+    const refusal = evenWhenFull ? undefined : await this.backpressure.refusal(tasks);
+    if (refusal) throw refusal;
+    const results: PromiseSettledResult<StoredTask>[] = [];
     const indices = encoded.keys();
     const lane = async () => {
       for (let chunk = take(indices, CHUNK); chunk.length > 0; chunk = take(indices, CHUNK)) {
@@ -123,18 +146,28 @@ export class QueueService {
       }
     };
     await Promise.all(Array.from({ length: LANES }, lane));
-    const isStored = (_: unknown, index: number) => results[index]?.status === 'fulfilled';
+    const isStored = (_: unknown, index: number) => {
+      const result = results[index];
+      return result?.status === 'fulfilled' && !result.value.enqueued.replayed;
+    };
     const stored = tasks.filter(isStored);
     if (stored.length > 0) {
       const earliest = results.reduce(
-        (least, result) => (result.status === 'fulfilled' ? Math.min(least, result.value) : least),
+        (least, result) => (result.status === 'fulfilled' ? Math.min(least, result.value.earliest) : least),
         Infinity,
       );
       this.announce(stored, encoded.filter(isStored), earliest);
     }
-    const failed = results.find((result) => result.status === 'rejected');
-    if (failed) throw failed.reason;
-    return encoded.map(({ taskId }) => ({ taskId }));
+    return results.map((result) => {
+      if (result.status === 'rejected') throw result.reason;
+      return result.value.enqueued;
+    });
+  }
+
+  /** What was stored under this key, if anything was; throws IdempotencyConflictError where it was another request. */
+  async recall(asked: Idempotency): Promise<Enqueued | undefined> {
+    const noted = await this.keys.read(asked);
+    return noted && answerOf(undefined, asked, noted);
   }
 
   /**
@@ -158,8 +191,15 @@ export class QueueService {
   }
 
   /** The whole cluster's numbers. */
-  getStats(): Promise<QueueStats> {
-    return this.stats.read();
+  async getStats(): Promise<QueueStats> {
+    const { queue_size, ...counted } = await this.stats.read();
+    const { capacity } = this.options;
+    return {
+      queue_size,
+      queue_capacity: Number.isFinite(capacity) ? capacity : null,
+      ...counted,
+      completed_per_minute: this.metrics.throughput.completedPerMinute,
+    };
   }
 
   getActiveTasks(): Promise<ActiveTasks> {
@@ -238,21 +278,31 @@ export class QueueService {
     return tasks.map((task) => encodeTask(task, this.options));
   }
 
-  /** As `EnqueueBatcher.enqueue`, but as the task's concurrency key wants it. */
-  private async storeOne(task: NewTask, encoded: EncodedTask, whenBusy: 'refuse' | 'wait'): Promise<number> {
+  /** Stores a task as its idempotency key and its concurrency key want it. */
+  private async storeOne(task: NewTask, encoded: EncodedTask, whenBusy: 'refuse' | 'wait'): Promise<StoredTask> {
     const { key, limit = 1, whenFull } = task.concurrency ?? {};
-    if (key !== undefined && whenFull === 'reject') {
-      if (!(await this.store.enqueueUnlessBusy(encoded))) {
-        throw new KeyBusyError(key, await this.store.holdersOf(key, SHOWN_HOLDERS));
-      }
-      return -Infinity;
-    }
-    const earliest = await this.batcher.enqueue(encoded, whenBusy);
-    if (key !== undefined && whenFull === 'replace') {
+    if (key !== undefined && whenFull === 'reject') return this.storeUnlessBusy(key, encoded);
+    const stored = await this.storeUnlessKnown(encoded, whenBusy);
+    if (key !== undefined && whenFull === 'replace' && !stored.enqueued.replayed) {
       const user = task.metadata?.user;
       await this.supersede(key, limit, encoded.taskId, typeof user === 'string' ? user : 'queue');
     }
-    return earliest;
+    return stored;
+  }
+
+  private async storeUnlessBusy(key: string, encoded: EncodedTask): Promise<StoredTask> {
+    const { taskId } = encoded;
+    let enqueued: Enqueued = { taskId, replayed: false };
+    const once = async (executor: Executor) => {
+      if (!isKeyed(encoded)) return true;
+      const [noted] = await this.keys.enqueueIn(executor, [encoded], this.keepSeconds);
+      enqueued = answerOf(taskId, encoded.idempotency, noted!);
+      return !enqueued.replayed;
+    };
+    if (!(await this.store.enqueueUnlessBusy(encoded, once))) {
+      throw new KeyBusyError(key, await this.store.holdersOf(key, SHOWN_HOLDERS));
+    }
+    return { enqueued, earliest: -Infinity };
   }
 
   private async supersede(key: string, limit: number, taskId: string, actor: string): Promise<void> {
@@ -268,6 +318,31 @@ export class QueueService {
         if (!(error instanceof TaskStateError)) throw error;
       }
     }
+  }
+
+  private get keepSeconds(): number {
+    return this.options.idempotencyHours * 3_600;
+  }
+
+  /** Whether and when it commits is the caller's: the notification goes with the commit, and nothing is counted here. */
+  private async enqueueWith(manager: EntityManager, encoded: EncodedTask): Promise<Enqueued> {
+    const { taskId } = encoded;
+    if (!isKeyed(encoded)) {
+      await this.store.enqueueWith(manager, [encoded]);
+      return { taskId, replayed: false };
+    }
+    const [noted] = await this.keys.enqueueWith(manager, [encoded], this.keepSeconds);
+    return answerOf(taskId, encoded.idempotency, noted!);
+  }
+
+  private async storeUnlessKnown(encoded: EncodedTask, whenFull: 'refuse' | 'wait'): Promise<StoredTask> {
+    const { taskId } = encoded;
+    if (!isKeyed(encoded)) {
+      return { enqueued: { taskId, replayed: false }, earliest: await this.batcher.enqueue(encoded, whenFull) };
+    }
+    const { noted, earliest } = await this.batcher.enqueueOnce(encoded, whenFull);
+    const enqueued = answerOf(taskId, encoded.idempotency, noted);
+    return { enqueued, earliest: enqueued.replayed ? Infinity : earliest };
   }
 
   private announce(tasks: readonly NewTask[], encoded: readonly { taskId: string }[], earliest: number): void {
@@ -292,6 +367,8 @@ export class QueueService {
     this.wakeUps.sendReady(earliest);
   }
 }
+
+const isKeyed = (task: EncodedTask): task is KeyedTask => task.idempotency !== undefined;
 
 function take(from: Iterator<number, undefined>, count: number): number[] {
   const taken: number[] = [];

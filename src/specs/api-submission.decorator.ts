@@ -1,5 +1,5 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiQuery } from '@nestjs/swagger';
+import { ApiHeader, ApiQuery } from '@nestjs/swagger';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { TASK_PRIORITIES } from '../queue/queue-options.js';
 
@@ -18,15 +18,24 @@ export const ApiSubmission = () =>
       enum: ['true', 'false'],
       description: 'The plan; nothing is stored.',
     }),
+    ApiHeader({
+      name: 'Idempotency-Key',
+      required: false,
+      description:
+        'Repeats of the same request under the same key get the first answer again, with `Idempotent-Replayed: true`, and store nothing.',
+    }),
     ApiProblems(
       'malformed_yaml',
       'malformed_json',
       'unauthorized',
       'golden_path_not_found',
+      'idempotency_key_reused',
       'body_too_large',
       'unsupported_media_type',
       'invalid_document',
       'invalid_parameter',
+      'app_queue_full',
+      'queue_full',
       'draining',
       'service_unavailable',
       'database_unavailable',

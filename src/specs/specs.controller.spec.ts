@@ -4,7 +4,7 @@ import { SpecsController } from './specs.controller.js';
 import { SpecsService } from './specs.service.js';
 
 async function setup(headers: Record<string, string> = {}) {
-  const accepted = async () => ({ task_id: 'task-1' });
+  const accepted = async () => ({ body: { task_id: 'task-1' }, replayed: false });
   const service = { submit: jest.fn(accepted), execute: jest.fn(accepted) };
   const module = await Test.createTestingModule({
     controllers: [SpecsController],
@@ -12,7 +12,12 @@ async function setup(headers: Record<string, string> = {}) {
   }).compile();
   const header = jest.fn();
   const status = jest.fn();
-  const request = { id: 'request-1', headers: { 'content-type': 'text/yaml', ...headers } } as FastifyRequest;
+  const request = {
+    id: 'request-1',
+    method: 'POST',
+    url: '/api/specs',
+    headers: { 'content-type': 'text/yaml', ...headers },
+  } as FastifyRequest;
   const submit = (query: Record<string, unknown>) =>
     module.get(SpecsController).submit(Buffer.from('x'), query, { name: 'jane' }, request, {
       header,
@@ -41,7 +46,7 @@ describe('SpecsController', () => {
 
   it('answers a dry run with 200 and no place', async () => {
     const { submit, service, header, status } = await setup();
-    service.submit.mockResolvedValue({ steps: [] } as never);
+    service.submit.mockResolvedValue({ body: { steps: [] }, replayed: false } as never);
     await submit({ dry_run: 'true' });
     expect(status).toHaveBeenCalledWith(200);
     expect(header).not.toHaveBeenCalled();
@@ -54,10 +59,17 @@ describe('SpecsController', () => {
     expect(header).toHaveBeenCalledWith('Location', '/api/tasks/task-1');
   });
 
-  it('refuses a key that it would have to ignore', async () => {
-    const { submit, service } = await setup({ 'idempotency-key': 'k' });
-    await expect(submit({})).rejects.toMatchObject({ errors: [{ path: 'Idempotency-Key' }] });
-    expect(service.submit).not.toHaveBeenCalled();
+  it('hands an idempotency key on, and says so where the answer is not the first', async () => {
+    const { submit, service, header } = await setup({ 'idempotency-key': 'k' });
+    await submit({});
+    expect(service.submit).toHaveBeenCalledWith(
+      expect.objectContaining({ idempotency: { key: 'k', bodyHash: expect.any(String) } }),
+    );
+    expect(header).not.toHaveBeenCalledWith('Idempotent-Replayed', 'true');
+    service.submit.mockResolvedValue({ body: { task_id: 'task-0' }, replayed: true });
+    expect(await submit({})).toEqual({ task_id: 'task-0' });
+    expect(header).toHaveBeenCalledWith('Location', '/api/tasks/task-0');
+    expect(header).toHaveBeenCalledWith('Idempotent-Replayed', 'true');
   });
 
   it('refuses a wrong parameter before anything is read', async () => {

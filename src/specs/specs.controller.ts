@@ -10,10 +10,10 @@ import {
 } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Caller, type Principal } from '../auth/principal.js';
-import { Problem } from '../common/problem/problem.js';
 import { DryRun } from './dry-run.dto.js';
 import { EXAMPLE_EXECUTION, EXAMPLE_SUBMISSION } from './example-submission.js';
-import { SpecsService, type SubmissionRequest } from './specs.service.js';
+import { readIdempotencyKey } from './idempotency-key.js';
+import { SpecsService, type SubmissionRequest, type SubmissionResult } from './specs.service.js';
 import { ApiSubmission } from './api-submission.decorator.js';
 import { readSubmissionQuery } from './submission-query.js';
 import { SubmissionAccepted } from './submission.dto.js';
@@ -80,19 +80,22 @@ function submissionOf(
   caller: Principal,
   request: FastifyRequest,
 ): SubmissionRequest {
-  // Taken for granted by who sends it: better refused than ignored.
-  if (request.headers['idempotency-key'] !== undefined) {
-    const message = "'Idempotency-Key' is not supported yet";
-    const hint = 'Leave it out; after a lost answer, look for the task with GET /api/tasks before you submit again.';
-    throw new Problem('invalid_parameter', message, { errors: [{ path: 'Idempotency-Key', message, hint }] });
-  }
+  const idempotency = readIdempotencyKey(request, body);
   const contentType = request.headers['content-type'];
-  return { body, contentType, query: readSubmissionQuery(query), user: caller.name, requestId: request.id };
+  return {
+    body,
+    contentType,
+    query: readSubmissionQuery(query),
+    user: caller.name,
+    requestId: request.id,
+    idempotency,
+  };
 }
 
 /** A dry run has made nothing that could be found anywhere. */
-function answer(result: SubmissionAccepted | DryRun, reply: FastifyReply): SubmissionAccepted | DryRun {
-  if ('task_id' in result) void reply.header('Location', `/api/tasks/${result.task_id}`);
+function answer({ body, replayed }: SubmissionResult, reply: FastifyReply): SubmissionAccepted | DryRun {
+  if ('task_id' in body) void reply.header('Location', `/api/tasks/${body.task_id}`);
   else void reply.status(200);
-  return result;
+  if (replayed) void reply.header('Idempotent-Replayed', 'true');
+  return body;
 }

@@ -2,11 +2,14 @@ import { Test } from '@nestjs/testing';
 import { Settings } from '../config/settings.js';
 import { GoldenPathsService } from '../golden-paths/golden-paths.service.js';
 import { InvalidTaskError } from '../queue/new-task.js';
+import { AppQueueFullError, QueueFullError } from '../queue/backpressure.js';
+import { IdempotencyConflictError, type Enqueued } from '../queue/idempotency.js';
 import { QueueBusyError } from '../queue/enqueue-batcher.js';
 import { QueueDrainingError, QueueService } from '../queue/queue.service.js';
 import type { StepRules } from '../workflows/reading/read-workflow.js';
 import { StepRegistry } from '../workflows/step-registry.js';
 import { EXAMPLE_SUBMISSION } from './example-submission.js';
+import type { RequestKey } from './idempotency-key.js';
 import { SpecsService } from './specs.service.js';
 import { SubmissionPlanner } from './submission-planner.js';
 import { SubmissionQuery } from './submission-query.js';
@@ -17,8 +20,21 @@ const OWN_STEP = { name: 'own', type: 'bash', env: {}, config: {} };
 const SCORE = { apiVersion: 'score.dev/v1b1', metadata: { name: 'shop' }, containers: { web: { image: 'x' } } };
 const TASK_ID = 'task-01a20575-5554-7463-9141-8018d9736482';
 
+interface Changes {
+  readonly body?: string;
+  readonly contentType?: string;
+  readonly query?: Partial<SubmissionQuery>;
+  readonly idempotency?: RequestKey;
+}
+
 async function setup() {
-  const queue = { enqueue: jest.fn(async (_task: Record<string, unknown>) => ({ taskId: TASK_ID })) };
+  const queue = {
+    enqueue: jest.fn(async (_task: Record<string, unknown>): Promise<Enqueued> => ({
+      taskId: TASK_ID,
+      replayed: false,
+    })),
+    recall: jest.fn(async (_asked: object): Promise<Enqueued | undefined> => undefined),
+  };
   const validate = jest.fn(() => [] as { path: string[]; message: string }[]);
   const rules: StepRules = { stepTypes: ['bash'], validateConfig: validate, scriptsOf: () => [], maxSteps: 10 };
   const goldenPaths = {
@@ -35,15 +51,17 @@ async function setup() {
       { provide: Settings, useValue: new Settings() },
     ],
   }).compile();
-  const submit = (changes: { body?: string; contentType?: string; query?: Partial<SubmissionQuery> } = {}) =>
+  const request = (changes: Changes = {}) =>
     module.get(SpecsService).submit({
       body: Buffer.from(changes.body ?? EXAMPLE_SUBMISSION),
       contentType: changes.contentType ?? 'application/yaml',
       query: Object.assign(new SubmissionQuery(), changes.query),
       user: 'jane',
       requestId: 'request-1',
+      ...(changes.idempotency ? { idempotency: changes.idempotency } : {}),
     });
-  const execute = (body: unknown, query: Partial<SubmissionQuery> = {}) =>
+  const submit = async (changes?: Changes) => (await request(changes)).body;
+  const executed = (body: unknown, query: Partial<SubmissionQuery> = {}) =>
     module.get(SpecsService).execute('db-lifecycle', {
       body: Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)),
       contentType: typeof body === 'string' ? 'application/yaml' : 'application/json',
@@ -51,7 +69,8 @@ async function setup() {
       user: 'jane',
       requestId: 'request-1',
     });
-  return { submit, execute, queue, validate, goldenPaths, planner: module.get(SubmissionPlanner) };
+  const execute = async (body: unknown, query?: Partial<SubmissionQuery>) => (await executed(body, query)).body;
+  return { request, submit, execute, queue, validate, goldenPaths, planner: module.get(SubmissionPlanner) };
 }
 
 describe('a correction of a task', () => {
@@ -128,7 +147,7 @@ describe('SpecsService', () => {
       timeout: 60,
       labels: { team: 'a' },
     };
-    expect((await submit({ query })).workflow_name).toBe('golden-path-db-lifecycle');
+    expect(await submit({ query })).toMatchObject({ workflow_name: 'golden-path-db-lifecycle' });
     expect(queue.enqueue.mock.calls[0]![0]).toMatchObject({
       goldenPath: 'db-lifecycle',
       priority: 'low',
@@ -198,6 +217,59 @@ describe('SpecsService', () => {
     goldenPaths.prepare.mockReturnValue({ parameters: {}, problems: [problem] });
     await expect(submit()).rejects.toMatchObject({ code: 'invalid_parameter', errors: [problem] });
     expect(queue.enqueue).not.toHaveBeenCalled();
+  });
+
+  describe('under an idempotency key', () => {
+    const idempotency = { key: 'k', bodyHash: 'h' };
+    const facts = { application: 'then', golden_path: 'old', workflow_name: 'golden-path-old' };
+
+    it('hands it on, as the caller’s own, with what the answer says', async () => {
+      const { request, queue } = await setup();
+      expect((await request({ idempotency })).replayed).toBe(false);
+      expect(queue.enqueue.mock.calls[0]![0].idempotency).toEqual({
+        principal: 'jane',
+        ...idempotency,
+        facts: { application: 'demo-app', golden_path: 'deploy-app', workflow_name: 'golden-path-deploy-app' },
+      });
+    });
+
+    it('gives the first answer again', async () => {
+      const { request, queue } = await setup();
+      queue.enqueue.mockResolvedValue({ taskId: 'task-0', replayed: true, facts });
+      expect(await request({ idempotency })).toMatchObject({
+        replayed: true,
+        body: { ...facts, task_id: 'task-0', message: "Golden path 'old' enqueued successfully" },
+      });
+    });
+
+    it('gives it also where the request would not be accepted any more', async () => {
+      const { request, queue } = await setup();
+      const wrong = { body: 'a: b', idempotency };
+      await expect(request(wrong)).rejects.toMatchObject({ code: 'invalid_document' });
+      queue.recall.mockResolvedValue({ taskId: 'task-0', replayed: true, facts });
+      expect(await request(wrong)).toMatchObject({ replayed: true, body: { ...facts, task_id: 'task-0' } });
+      expect(queue.recall).toHaveBeenCalledWith({ ...idempotency, principal: 'jane' });
+      queue.recall.mockRejectedValue(new IdempotencyConflictError('k', 'task-0'));
+      await expect(request(wrong)).rejects.toMatchObject({ code: 'idempotency_key_reused', status: 409 });
+    });
+
+    it('answers a dry run as without one', async () => {
+      const { request, queue } = await setup();
+      expect(await request({ idempotency, query: { dry_run: 'true' } })).toMatchObject({ replayed: false });
+      const wrong = request({ body: 'a: b', idempotency, query: { dry_run: 'true' } });
+      await expect(wrong).rejects.toMatchObject({ code: 'invalid_document' });
+      expect(queue.enqueue).not.toHaveBeenCalled();
+      expect(queue.recall).not.toHaveBeenCalled();
+    });
+  });
+
+  it.each([
+    [new QueueFullError(5, 17), 'queue_full', 503, '17'],
+    [new AppQueueFullError('shop', 5, 9), 'app_queue_full', 429, '9'],
+  ])('says when to come again: %s', async (error, code, status, after) => {
+    const { submit, queue } = await setup();
+    queue.enqueue.mockRejectedValue(error);
+    await expect(submit()).rejects.toMatchObject({ code, status, headers: { 'Retry-After': after } });
   });
 
   describe('execute', () => {

@@ -3,14 +3,16 @@ import { Problem } from '../common/problem/problem.js';
 import { Settings } from '../config/settings.js';
 import type { GoldenPath } from '../golden-paths/golden-path.js';
 import { GoldenPathsService } from '../golden-paths/golden-paths.service.js';
-import { QueueBusyError } from '../queue/enqueue-batcher.js';
-import { InvalidTaskError } from '../queue/new-task.js';
-import { QueueDrainingError, QueueService } from '../queue/queue.service.js';
+import type { Enqueued } from '../queue/idempotency.js';
+import type { Idempotency } from '../queue/new-task.js';
+import { QueueService } from '../queue/queue.service.js';
 import { StepRegistry } from '../workflows/step-registry.js';
 import { previewOf } from '../workflows/preview.js';
 import type { WorkflowSpec } from '../workflows/workflow.js';
 import { type DryRun, toDryRun } from './dry-run.dto.js';
 import { readExecution, type Execution } from './execute-body.js';
+import type { RequestKey } from './idempotency-key.js';
+import { queueProblem } from './queue-problem.js';
 import { parseSubmission } from './score/parse-submission.js';
 import { SubmissionPlanner } from './submission-planner.js';
 import type { SubmissionQuery } from './submission-query.js';
@@ -23,6 +25,14 @@ export interface SubmissionRequest {
   readonly query: SubmissionQuery;
   readonly user: string;
   readonly requestId: string;
+  /** Of a request with an `Idempotency-Key`. */
+  readonly idempotency?: RequestKey;
+}
+
+export interface SubmissionResult {
+  readonly body: SubmissionAccepted | DryRun;
+  /** The answer that an earlier request got. */
+  readonly replayed: boolean;
 }
 
 /** Turns a Score document, or the request for a golden path, into a task. */
@@ -37,65 +47,70 @@ export class SpecsService {
   ) {}
 
   /** Answers when the task is committed, or with what would run (`dry_run`); throws a Problem, and stores nothing, where anything is wrong. */
-  async submit(request: SubmissionRequest): Promise<SubmissionAccepted | DryRun> {
-    const path = this.goldenPaths.get(request.query.golden_path ?? this.settings.DEFAULT_GOLDEN_PATH);
-    const submission = parseSubmission(
-      request.body ?? Buffer.alloc(0),
-      request.contentType,
-      this.planner.rules(),
-      path,
-    );
-    return this.accept(request, path, { ...submission, parameters: {}, labels: {} });
+  submit(request: SubmissionRequest): Promise<SubmissionResult> {
+    return this.once(request, () => {
+      const path = this.goldenPaths.get(request.query.golden_path ?? this.settings.DEFAULT_GOLDEN_PATH);
+      const rules = this.planner.rules();
+      const submission = parseSubmission(request.body ?? Buffer.alloc(0), request.contentType, rules, path);
+      return this.accept(request, path, { ...submission, parameters: {}, labels: {} });
+    });
   }
 
   /** The same for a golden path named in the address; the body may be no more than its parameters. */
-  async execute(name: string, request: SubmissionRequest): Promise<SubmissionAccepted | DryRun> {
-    const path = this.goldenPaths.get(name);
-    const { golden_path: other } = request.query;
-    if (other !== undefined && other !== name) {
-      const message = `'golden_path' is '${other}', but the address names '${name}'`;
-      throw new Problem('invalid_parameter', message, { errors: [{ path: 'golden_path', message }] });
-    }
-    return this.accept(
-      request,
-      path,
-      readExecution(request.body ?? Buffer.alloc(0), request.contentType, this.planner.rules(), path),
-    );
+  execute(name: string, request: SubmissionRequest): Promise<SubmissionResult> {
+    return this.once(request, () => {
+      const path = this.goldenPaths.get(name);
+      const { golden_path: other } = request.query;
+      if (other !== undefined && other !== name) {
+        const message = `'golden_path' is '${other}', but the address names '${name}'`;
+        throw new Problem('invalid_parameter', message, { errors: [{ path: 'golden_path', message }] });
+      }
+      const rules = this.planner.rules();
+      const execution = readExecution(request.body ?? Buffer.alloc(0), request.contentType, rules, path);
+      return this.accept(request, path, execution);
+    });
   }
 
-  private async accept(
-    request: SubmissionRequest,
-    path: GoldenPath,
-    execution: Execution,
-  ): Promise<SubmissionAccepted | DryRun> {
+  /**
+   * What was accepted once is not refused when it comes again, though the catalogue may have changed since; and a key that
+   * stands for another request is that, whatever else is wrong with this one.
+   */
+  private async once(request: SubmissionRequest, accept: () => Promise<SubmissionResult>): Promise<SubmissionResult> {
+    try {
+      return await accept();
+    } catch (error) {
+      const { idempotency, query } = request;
+      const refused = error instanceof Problem && error.status < 500 && error.code !== 'idempotency_key_reused';
+      if (!refused || !idempotency || query.dry_run === 'true') throw error;
+      const known = await this.recall({ ...idempotency, principal: request.user });
+      if (!known?.facts) throw error;
+      return { body: accepted(known.taskId, known.facts as unknown as Facts), replayed: true };
+    }
+  }
+
+  private async accept(request: SubmissionRequest, path: GoldenPath, execution: Execution): Promise<SubmissionResult> {
     const spec = this.planner.plan(path, execution, request.query.parameters);
     const workflowName = `golden-path-${path.name}`;
+    const named = { golden_path: path.name, workflow_name: workflowName };
     if (request.query.dry_run === 'true') {
-      const about = { golden_path: path.name, workflow_name: workflowName, parameters: { ...spec.parameters } };
-      return toDryRun(about, await previewOf(spec, this.registry));
+      const about = { ...named, parameters: { ...spec.parameters } };
+      return { body: toDryRun(about, await previewOf(spec, this.registry)), replayed: false };
     }
-    const taskId = await this.enqueue(request, path.name, workflowName, execution, spec);
-    return {
-      message: `Golden path '${path.name}' enqueued successfully`,
-      application: execution.appName,
-      golden_path: path.name,
-      workflow_name: workflowName,
-      task_id: taskId,
-      status: 'enqueued',
-      links: { task: `/api/tasks/${taskId}`, logs: `/api/tasks/${taskId}/logs`, events: `/api/tasks/${taskId}/events` },
-    };
+    const facts = { application: execution.appName, ...named };
+    const { taskId, replayed, facts: before } = await this.enqueue(request, facts, execution, spec);
+    return { body: accepted(taskId, (before as Facts | undefined) ?? facts), replayed };
   }
 
   private async enqueue(
-    { query, user, requestId }: SubmissionRequest,
-    goldenPath: string,
-    workflowName: string,
+    { query, user, requestId, idempotency }: SubmissionRequest,
+    facts: Facts,
     { appName, labels }: Execution,
     workflowSpec: WorkflowSpec,
-  ): Promise<string> {
+  ): Promise<Enqueued> {
     const { workflow } = workflowSpec;
+    const { golden_path: goldenPath, workflow_name: workflowName } = facts;
     try {
-      const { taskId } = await this.queue.enqueue({
+      return await this.queue.enqueue({
         appName,
         workflowName,
         workflowSpec,
@@ -108,17 +123,33 @@ export class SpecsService {
         timeoutSeconds: query.timeout ?? workflow.timeoutSeconds,
         goldenPath,
         requestId,
+        ...(idempotency ? { idempotency: { ...idempotency, principal: user, facts: { ...facts } } } : {}),
       });
-      return taskId;
     } catch (error) {
-      if (error instanceof InvalidTaskError) throw new Problem('invalid_document', error.message);
-      if (error instanceof QueueDrainingError) {
-        throw new Problem('draining', error.message, { headers: { 'Retry-After': '5' } });
-      }
-      if (error instanceof QueueBusyError) {
-        throw new Problem('service_unavailable', error.message, { headers: { 'Retry-After': '1' } });
-      }
-      throw error;
+      throw queueProblem(error);
     }
   }
+
+  private async recall(asked: Idempotency): Promise<Enqueued | undefined> {
+    try {
+      return await this.queue.recall(asked);
+    } catch (error) {
+      throw queueProblem(error);
+    }
+  }
+}
+
+/** What an answer says besides the task; kept with an idempotency key, so that it can be given again. */
+type Facts = Pick<SubmissionAccepted, 'application' | 'golden_path' | 'workflow_name'>;
+
+function accepted(taskId: string, { application, golden_path, workflow_name }: Facts): SubmissionAccepted {
+  return {
+    message: `Golden path '${golden_path}' enqueued successfully`,
+    application,
+    golden_path,
+    workflow_name,
+    task_id: taskId,
+    status: 'enqueued',
+    links: { task: `/api/tasks/${taskId}`, logs: `/api/tasks/${taskId}/logs`, events: `/api/tasks/${taskId}/events` },
+  };
 }

@@ -121,6 +121,11 @@ const registry = {
     title: 'Other tasks of the concurrency key run',
     action: 'Wait until the tasks in detail have ended, or cancel them, then send the request again.',
   },
+  idempotency_key_reused: {
+    status: 409,
+    title: 'The Idempotency-Key was used for another request',
+    action: 'Use a new key for a new request; to repeat one, send the same address and body again.',
+  },
   conflict: {
     status: 409,
     title: 'The request conflicts with the present state',
@@ -131,6 +136,16 @@ const registry = {
     status: 429,
     title: 'Too many requests',
     action: 'Wait as long as Retry-After says, then send the request again.',
+  },
+  app_queue_full: {
+    status: 429,
+    title: 'Too many tasks of this application wait',
+    action: 'Wait as long as Retry-After says, then send the request again; operators: see MAX_PENDING_PER_APP.',
+  },
+  queue_full: {
+    status: 503,
+    title: 'Too many tasks wait',
+    action: 'Wait as long as Retry-After says, then send the request again; operators: see QUEUE_CAPACITY.',
   },
   draining: {
     status: 503,

@@ -9,6 +9,7 @@ import {
 } from '../../../test/support/queue-doubles.js';
 import { MetricsCollector } from '../metrics-collector.js';
 import type { Look } from '../store/look.sql.js';
+import type { IdempotencyStore } from '../store/idempotency-store.js';
 import type { QueueDatabase, Statement } from '../store/queue-database.js';
 import type { Heartbeat } from '../workers/heartbeat.js';
 import type { WakeUps } from '../workers/wake-ups.js';
@@ -26,6 +27,8 @@ const IDLE: Look = {
   queue_size: 0,
   paused: false,
   blocked: false,
+  completed: 0,
+  ended: 0,
 };
 const POLL = 1_000;
 const DAY = 86_400_000;
@@ -53,6 +56,7 @@ function setup() {
   const settle = chore('settle');
   const admitAll = chore('admit');
   const forget = jest.fn(async () => undefined);
+  const removeExpired = jest.fn<Promise<number>, [number]>(async () => 0);
   const wakeUps = { ensureListening: async () => void trail.push('listen'), sendReady: jest.fn() };
   const heartbeat = { instanceId: 'me' };
   const metrics = new MetricsCollector();
@@ -66,6 +70,7 @@ function setup() {
     standIn<Heartbeat>(heartbeat),
     standIn<WakeUps>(wakeUps),
     metrics,
+    standIn<IdempotencyStore>({ removeExpired }),
     queueOptions({ pollSeconds: 1 }),
   );
   const count = (name: string) => trail.filter((entry) => entry === name).length;
@@ -80,6 +85,7 @@ function setup() {
     settle,
     admitAll,
     forget,
+    removeExpired,
     wakeUps,
     metrics,
     count,
@@ -392,5 +398,17 @@ describe('Maintenance', () => {
     maintenance.lookAgain();
     await advance(10 * POLL);
     expect(trail).toEqual([]);
+  });
+
+  it('removes expired keys once a minute, and a batch a tick while there are more', async () => {
+    const { removeExpired } = await started();
+    expect(removeExpired).toHaveBeenCalledTimes(1);
+    removeExpired.mockResolvedValueOnce(5_000);
+    await advance(60_000);
+    expect(removeExpired).toHaveBeenCalledTimes(2);
+    await advance(POLL);
+    expect(removeExpired).toHaveBeenCalledTimes(3);
+    await advance(POLL);
+    expect(removeExpired).toHaveBeenCalledTimes(3);
   });
 });

@@ -2,6 +2,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { MetricsCollector } from '../metrics-collector.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from '../queue-options.js';
 import { foldCounters } from '../store/counters.sql.js';
+import { IdempotencyStore } from '../store/idempotency-store.js';
 import { look, type Look } from '../store/look.sql.js';
 import { QueueDatabase, type Statement } from '../store/queue-database.js';
 import { Heartbeat } from '../workers/heartbeat.js';
@@ -21,6 +22,8 @@ const due = (found: Look | undefined) => found !== undefined && (found.next_due_
 const BUSY_MS = 200;
 const PARTITIONS_EVERY_MS = 86_400_000;
 const FORGET_KEYS_EVERY_MS = 3_600_000;
+const EXPIRED_KEYS_EVERY_MS = 60_000;
+const EXPIRED_KEYS_BATCH = 5_000;
 /** A chore that walks over what waits rests twenty times as long as it took: at most 5% of a core, however much waits. */
 const REST = 20;
 
@@ -40,6 +43,7 @@ export class Maintenance {
   private forgetKeysAt = 0;
   /** When a chore that rests may be done again. */
   private readonly restsUntil = new Map<string, number>();
+  private expiredKeysAt = 0;
 
   constructor(
     private readonly database: QueueDatabase,
@@ -51,6 +55,7 @@ export class Maintenance {
     private readonly heartbeat: Heartbeat,
     private readonly wakeUps: WakeUps,
     private readonly metrics: MetricsCollector,
+    private readonly keys: IdempotencyStore,
     @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
   ) {}
 
@@ -92,7 +97,7 @@ export class Maintenance {
     await this.wakeUps.ensureListening();
     this.again = false;
     const found = await this.chore('look', async () => (await this.database.run<Look>(look, []))[0]!);
-    if (found) this.metrics.observeQueueSize(found.queue_size);
+    if (found) this.metrics.observe(found);
     let freed = 0;
     if (found?.expired) freed += (await this.chore('rescue', () => this.rescuer.rescue(this.actor('rescuer')))) ?? 0;
     const promoted = due(found)
@@ -111,10 +116,17 @@ export class Maintenance {
       await this.chore('forget keys', () => this.admitter.forget());
       this.forgetKeysAt = performance.now() + FORGET_KEYS_EVERY_MS;
     }
+    if (performance.now() >= this.expiredKeysAt) await this.removeExpiredKeys();
     if (freed > 0) this.wakeUps.sendReady();
     // More may be due right after what was promoted; what is due and could not be promoted is in other hands.
     const nextDueMs = due(found) ? (promoted > 0 ? 0 : BUSY_MS) : (found?.next_due_seconds ?? Infinity) * 1_000;
     this.schedule(Math.min(pollMs, nextDueMs));
+  }
+
+  /** One batch a tick, and then a rest unless there are more. */
+  private async removeExpiredKeys(): Promise<void> {
+    const removed = await this.chore('expired keys', () => this.keys.removeExpired(EXPIRED_KEYS_BATCH));
+    if (removed !== EXPIRED_KEYS_BATCH) this.expiredKeysAt = performance.now() + EXPIRED_KEYS_EVERY_MS;
   }
 
   private async whenRested(name: string, pollMs: number, work: () => Promise<number | void>): Promise<number> {

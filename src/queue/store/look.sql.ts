@@ -12,7 +12,9 @@ SELECT EXISTS (SELECT FROM queue_instances WHERE expires_at < clock_timestamp())
        count(*) > 100 AS many_counters, coalesce(sum(pending), 0)::double precision AS queue_size,
        EXISTS (SELECT FROM queue_pauses WHERE app_name <> '' OR workflow_name <> '')
        OR EXISTS (SELECT FROM queue_blocked WHERE reason = 'paused') AS paused,
-       EXISTS (SELECT FROM queue_blocked WHERE reason = 'key') AS blocked
+       EXISTS (SELECT FROM queue_blocked WHERE reason = 'key') AS blocked,
+       coalesce(sum(tasks_completed), 0)::double precision AS completed,
+       coalesce(sum(tasks_completed + tasks_failed + tasks_cancelled), 0)::double precision AS ended
 FROM queue_counters`,
 };
 
@@ -27,4 +29,7 @@ export interface Look {
   readonly paused: boolean;
   /** Tasks wait for their concurrency key. */
   readonly blocked: boolean;
+  /** Tasks completed so far, and those that have ended in whatever way. */
+  readonly completed: number;
+  readonly ended: number;
 }

@@ -3,6 +3,9 @@ import type { ActiveTask, ActiveTasks, QueueStats } from '../queue-stats.dto.js'
 import { readActive, readStats } from './counters.sql.js';
 import { QueueDatabase } from './queue-database.js';
 
+/** What is not in the database knows the instance. */
+export type CountedStats = Omit<QueueStats, 'queue_capacity' | 'completed_per_minute'>;
+
 const MOST_ACTIVE = 1_000;
 
 /** The numbers readers ask for, from the counters and the narrow tables only. */
@@ -10,7 +13,7 @@ const MOST_ACTIVE = 1_000;
 export class StatsStore {
   constructor(private readonly database: QueueDatabase) {}
 
-  async read(): Promise<QueueStats> {
+  async read(): Promise<CountedStats> {
     const [row] = await this.database.run<Record<string, number>>(readStats, []);
     const value = (column: string) => row?.[column] ?? 0;
     const mean = (sum: number, count: number) => (count === 0 ? 0 : Math.round((sum / count) * 100) / 100);

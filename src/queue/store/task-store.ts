@@ -14,7 +14,7 @@ import { finish, finishUnlocked, standing } from './finish.sql.js';
 import { handBack, handBackUnlocked } from './hand-back.sql.js';
 import { prefetch, startPrefetched, startUnlocked } from './prefetch.sql.js';
 import { promote } from './promote.sql.js';
-import { QueueDatabase, sqlState, type Statement } from './queue-database.js';
+import { QueueDatabase, sqlState, type Executor, type Statement } from './queue-database.js';
 import { redrive } from './redrive.sql.js';
 
 /** One run's outcome on its way into the database. */
@@ -79,7 +79,7 @@ export interface Stored {
   readonly taken: readonly ClaimedTask[];
 }
 
-interface StoredRow {
+export interface StoredRow {
   readonly earliest_ms: number | null;
 }
 
@@ -158,10 +158,15 @@ export class TaskStore {
   }
 
   /** Stores a task with a concurrency key unless all slots of that are taken; false: nothing is stored. */
-  async enqueueUnlessBusy(task: EncodedTask): Promise<boolean> {
+  async enqueueUnlessBusy(
+    task: EncodedTask,
+    /** Has the first word, and may store the task itself (storing it again changes nothing); false: there is nothing to store. */
+    once: (executor: Executor) => Promise<boolean> = async () => true,
+  ): Promise<boolean> {
     class Busy extends Error {}
     try {
       await this.database.transaction(async (transaction) => {
+        if (!(await once(transaction))) return;
         await transaction.run(enqueue, [asArray([task])]);
         await transaction.run(admit, [[task.concurrencyKey]]);
         if ((await transaction.run(waitsForKey, [task.taskId])).length > 0) throw new Busy();
@@ -330,7 +335,8 @@ export class TaskStore {
     return decided;
   }
 
-  private touchKeysOf(tasks: readonly EncodedTask[]): void {
+  /** To be told of tasks that another store has committed. */
+  touchKeysOf(tasks: readonly EncodedTask[]): void {
     const keys = tasks.flatMap(({ concurrencyKey: key }) => key ?? []);
     if (keys.length > 0) this.keysTouched(keys);
   }
@@ -346,7 +352,7 @@ export class TaskStore {
 type Keyed<T = unknown> = T & { readonly concurrency_key?: string | null };
 type HandedBack = Keyed<{ id: string; status: TaskStatus }>;
 
-interface ClaimRow {
+export interface ClaimRow {
   id: string;
   task_id: string;
   attempt: number;
@@ -364,11 +370,11 @@ interface ClaimRow {
 }
 
 /** A time for PostgreSQL; a millisecond earlier, since what JavaScript counts in loses the microseconds. */
-function inSeconds(ms: number): number {
+export function inSeconds(ms: number): number {
   return (ms - 1) / 1_000;
 }
 
-function claimed(rows: ClaimRow[], token: string): ClaimedTask[] {
+export function claimed(rows: ClaimRow[], token: string): ClaimedTask[] {
   return rows.map((row) => ({
     id: row.id,
     taskId: row.task_id,
@@ -406,6 +412,6 @@ function asTuples(rows: readonly FinishRow[]): string {
   );
 }
 
-function asArray(tasks: readonly EncodedTask[]): string {
+export function asArray(tasks: readonly EncodedTask[]): string {
   return `[${tasks.map((task) => task.json).join(',')}]`;
 }
