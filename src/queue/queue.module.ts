@@ -1,4 +1,7 @@
 import { Module, type DynamicModule, type ModuleMetadata, type Provider, type Type } from '@nestjs/common';
+import { BulkOperations } from './bulk/bulk-operations.js';
+import { BulkVerbs } from './bulk/bulk-verbs.js';
+import { JobRunner } from './bulk/job-runner.js';
 import { EnqueueBatcher } from './enqueue-batcher.js';
 import { Admitter } from './maintenance/admitter.js';
 import { Maintenance } from './maintenance/maintenance.js';
@@ -12,6 +15,8 @@ import { QueueRuntime } from './queue-runtime.js';
 import { PausesController } from './pauses.controller.js';
 import { QueueController } from './queue.controller.js';
 import { QueueService } from './queue.service.js';
+import { DeadLetterStore } from './store/dead-letter-store.js';
+import { JobStore } from './store/job-store.js';
 import { JournalStore } from './store/journal-store.js';
 import { ListStore } from './store/list-store.js';
 import { LogReader } from './store/log-reader.js';
@@ -78,8 +83,16 @@ export class QueueModule {
         JournalStore,
         ListStore,
         LogReader,
+        DeadLetterStore,
+        BulkOperations,
+        BulkVerbs,
+        JobRunner,
+        JobStore,
       ],
-      exports: [QueueService, QueueRuntime, MetricsCollector, ListStore, LogReader],
+      exports: [
+        ...[QueueService, QueueRuntime, MetricsCollector, ListStore, LogReader],
+        ...[DeadLetterStore, BulkOperations],
+      ],
     };
   }
 }
