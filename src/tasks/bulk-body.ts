@@ -74,21 +74,26 @@ export function readBulkBody(kind: BulkKind, body: Buffer | undefined): BulkRequ
     throw invalidParameters([{ message: `the body must be a JSON object with some of ${known.join(', ')}` }]);
   }
   const errors = Object.keys(given).flatMap((name) => unknownField(name, known));
-  const names = known.filter((name) => Object.hasOwn(given, name));
+  // null is a field left out, as many a client writes it.
+  const names = known.filter((name) => Object.hasOwn(given, name) && given[name] !== null);
   const value = plainToInstance(BulkBody, Object.fromEntries(names.map((name) => [name, given[name]])));
   for (const { property, constraints = {} } of validateSync(value)) {
     const rule = Object.values(constraints)[0] ?? 'is not valid';
     const is = JSON.stringify(given[property]).slice(0, 100);
     errors.push({ path: property, message: `'${property}' ${rule}, but is ${is}` });
   }
-  (value.task_ids ?? []).slice(0, MAX_IDS).forEach((id, n) => {
-    if (typeof id === 'string' && id.length <= 100 && id.isWellFormed() && !id.includes('\0')) return;
-    if (errors.length < 100)
-      errors.push({ path: `task_ids[${n}]`, message: `'task_ids[${n}]' must be the id of a task` });
-  });
+  errors.push(...wrongIds(value.task_ids));
   if (errors.length === 0) errors.push(...ambiguity(kind, names));
   if (errors.length > 0) throw invalidParameters(errors);
   return { filter: toFilter(value), dryRun: value.dry_run ?? false, reason: value.reason };
+}
+
+const isId = (id: unknown) => typeof id === 'string' && id.length <= 100;
+
+function wrongIds(ids: unknown): ProblemItem[] {
+  if (!Array.isArray(ids) || ids.length > MAX_IDS) return [];
+  const wrong = ids.flatMap((id, n) => (isId(id) ? [] : [`task_ids[${n}]`]));
+  return wrong.slice(0, 100).map((path) => ({ path, message: `'${path}' must be the id of a task` }));
 }
 
 function unknownField(name: string, known: readonly string[]): ProblemItem[] {
