@@ -25,6 +25,7 @@ export class JobRunner implements OnApplicationBootstrap, BeforeApplicationShutd
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> | undefined;
   private again = false;
+  private failing = false;
   private stopped = true;
 
   constructor(
@@ -67,6 +68,7 @@ export class JobRunner implements OnApplicationBootstrap, BeforeApplicationShutd
       while (this.again && !this.stopped) {
         this.again = false;
         const job = await this.store.take(this.lease);
+        this.failing = false;
         if (!job) return;
         this.again = true; // others may wait behind it
         await this.run(job);
@@ -74,7 +76,8 @@ export class JobRunner implements OnApplicationBootstrap, BeforeApplicationShutd
     } catch (error) {
       // The next look tries it again; a job this instance still holds is free when its lease is over.
       this.again = false;
-      this.logger.warn({ msg: 'Looking for jobs failed', error: messageOf(error) });
+      if (!this.failing) this.logger.warn({ msg: 'Jobs cannot be run now', error: messageOf(error) });
+      this.failing = true;
     }
   }
 
