@@ -26,7 +26,7 @@ const aJob = (changes: Partial<Job> = {}): Job => ({
 });
 
 function setup(operations: Partial<Record<keyof BulkOperations, jest.Mock>>) {
-  const reply = { status: jest.fn(() => reply), header: jest.fn(() => reply) };
+  const reply = { status: jest.fn().mockReturnThis(), header: jest.fn().mockReturnThis() };
   const service = new BulkService(standIn<BulkOperations>(operations));
   return { service, reply: reply as unknown as FastifyReply & typeof reply };
 }

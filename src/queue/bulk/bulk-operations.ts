@@ -65,7 +65,7 @@ export class BulkOperations {
     let done = 0;
     for (let after = '0', last = false; !last;) {
       const result = await this.verbs.batch(order, after, this.database);
-      this.verbs.announce(kind, result.done);
+      this.verbs.announce(kind, result);
       done += result.done;
       ({ last, position: after } = result);
     }

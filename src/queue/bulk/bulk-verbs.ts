@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { Admitter } from '../maintenance/admitter.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from '../queue-options.js';
 import { QueueService, TaskNotFoundError, TaskStateError } from '../queue.service.js';
 import { countTargets, discardMany, nextTargets, redriveMany } from '../store/bulk.sql.js';
@@ -26,6 +27,8 @@ export interface BatchResult {
   readonly position: string;
   /** Nothing is behind it. */
   readonly last: boolean;
+  /** Concurrency keys of the tasks that are pending now. */
+  readonly keys?: readonly string[];
 }
 
 /** Rows of one short transaction: some 50 ms of locks on them. */
@@ -42,6 +45,7 @@ export class BulkVerbs {
     private readonly queue: QueueService,
     private readonly claimer: Claimer,
     private readonly wakeUps: WakeUps,
+    private readonly admitter: Admitter,
     @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
   ) {}
 
@@ -63,41 +67,35 @@ export class BulkVerbs {
     const { statement, values } = nextTargets(kind, filter, { asOf, after, limit });
     const found = await executor.run<{ id: string; task_id: string }>(statement, values);
     if (found.length === 0) return { done: 0, position: after, last: true };
-    const done =
-      kind === 'cancel'
-        ? await this.cancel(
-            found.map((row) => row.task_id),
-            order,
-          )
-        : await this.change(
-            kind,
-            found.map((row) => row.id),
-            order,
-            executor,
-          );
-    return { done, position: found.at(-1)!.id, last: found.length < limit };
+    const place = { position: found.at(-1)!.id, last: found.length < limit };
+    if (kind === 'cancel') {
+      const taskIds = found.map((row) => row.task_id);
+      return { ...place, done: await this.cancel(taskIds, order) };
+    }
+    const ids = found.map((row) => row.id);
+    const changed = await this.change(kind, ids, order, executor);
+    return { ...place, done: changed.length, keys: changed.flatMap((row) => row.concurrency_key ?? []) };
   }
 
   /** To be called when a batch has committed. */
-  announce(kind: BulkKind, done: number): void {
+  announce(kind: BulkKind, { done, keys = [] }: BatchResult): void {
     if (kind !== 'redrive' || done === 0) return;
     this.claimer.wake();
     this.wakeUps.sendReady();
+    this.admitter.admit(keys);
   }
 
-  private async change(
+  private change(
     kind: 'redrive' | 'discard',
     ids: readonly string[],
     { by, job }: BulkOrder,
     executor: Executor,
-  ): Promise<number> {
+  ): Promise<{ concurrency_key?: string | null }[]> {
     const detail = job === undefined ? null : JSON.stringify({ job });
     const signed = [ids, by.actor, by.requestId ?? null];
-    const changed =
-      kind === 'redrive'
-        ? await executor.run(redriveMany, [...signed, JSON.stringify(this.options.promiseSeconds), detail])
-        : await executor.run(discardMany, [...signed, detail]);
-    return changed.length;
+    return kind === 'redrive'
+      ? executor.run(redriveMany, [...signed, JSON.stringify(this.options.promiseSeconds), detail])
+      : executor.run(discardMany, [...signed, detail]);
   }
 
   private async cancel(taskIds: readonly string[], { by, reason }: BulkOrder): Promise<number> {

@@ -88,7 +88,7 @@ export class JobRunner implements OnApplicationBootstrap, BeforeApplicationShutd
         const result = await this.batch(job);
         if (!result) return;
         failed = 0;
-        this.verbs.announce(job.kind, result.done);
+        this.verbs.announce(job.kind, result);
         if (!result.last) continue;
         const ended = await this.store.end(job.id, 'completed', job.by, this.lease);
         if (ended) this.logger.log({ msg: 'Job completed', job: job.id, kind: job.kind, done: ended.done });

@@ -1,5 +1,6 @@
 import type { BulkFilter, BulkKind } from '../bulk/bulk-filter.js';
 import { deadLetterConditions, type Query } from './dead-letters.sql.js';
+import { place } from './place.sql.js';
 import type { Statement } from './queue-database.js';
 
 /** Everything that a cancel can still end, and that has not been asked to end. */
@@ -72,12 +73,9 @@ WITH settings AS MATERIALIZED (
       start_by = now() + ($4::jsonb ->> t.priority)::double precision * interval '1 second',
       updated_at = clock_timestamp()
   FROM before b WHERE t.id = b.id
-  RETURNING t.id, t.start_by
-), ready AS (
-  INSERT INTO queue_ready (id, start_by) SELECT id, start_by FROM task
-  ON CONFLICT (id) DO UPDATE SET start_by = EXCLUDED.start_by
-)
-SELECT id FROM task`,
+  RETURNING t.id, t.start_by, t.app_name, t.workflow_name, t.concurrency_key
+), ${place('task')}
+SELECT id, concurrency_key FROM task`,
 };
 
 /**

@@ -11,12 +11,18 @@ const operations = ({ module }: QueueInstance) => module.get(BulkOperations);
 const deadLetters = ({ module }: QueueInstance) => module.get(DeadLetterStore);
 
 /** Tasks that fail, one after the other, each with its message. */
-async function failing(apps: readonly string[], messageOf = (n: number) => `pod web-${n} is not ready`) {
+async function failing(
+  apps: readonly string[],
+  {
+    messageOf = (n: number) => `pod web-${n} is not ready`,
+    key,
+  }: { messageOf?: (n: number) => string; key?: string } = {},
+) {
   let n = 0;
   const worker = await fixture.start({ workers: 1, behaviour: async () => failure(messageOf(n++)) });
   const ids: string[] = [];
   for (const appName of apps) {
-    const { taskId } = await worker.queue.enqueue(aTask({ appName }));
+    const { taskId } = await worker.queue.enqueue(aTask({ appName, ...(key && { concurrency: { key } }) }));
     await fixture.becomes(taskId, 'failed');
     ids.push(taskId);
   }
@@ -81,7 +87,7 @@ describe('groups of dead letters', () => {
       'task-0293a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b: 10.9.2.4:80 refused',
       'pod web-6f5d8b7f66-k9k2p is not ready after 12 s',
     ];
-    const { worker, ids } = await failing(['a', 'b', 'c', 'd', 'e', 'f'], (n) => messages[n]!);
+    const { worker, ids } = await failing(['a', 'b', 'c', 'd', 'e', 'f'], { messageOf: (n) => messages[n]! });
     const found = await deadLetters(worker).groups({}, 'error', 2);
     expect(found).toMatchObject({ dead_letters: 6, all_groups: 3 });
     expect(found.groups.map(({ error, count }) => [error, count])).toEqual([
@@ -157,6 +163,17 @@ describe('the redrive of dead letters', () => {
     expect(await operations(worker).start('redrive', {}, ada)).toEqual({ count: 1 });
     await hand.query('ROLLBACK');
     expect(await listed(worker)).toEqual([ids[0]]);
+  });
+
+  it('respects what is paused, and concurrency keys', async () => {
+    const { worker, ids } = await failing(['shop', 'shop', 'billing'], { key: 'one-at-a-time' });
+    await worker.queue.pause({ appName: 'billing' }, ada);
+    worker.handler.behaviour = fixture.gate().hold;
+    expect(await operations(worker).start('redrive', {}, ada)).toEqual({ count: 3 });
+    await worker.handler.run(4);
+    const blocked = await fixture.query('SELECT t.task_id, reason FROM queue_blocked b JOIN queue_tasks t USING (id)');
+    expect(blocked.map(({ reason }) => reason).sort()).toEqual(['key', 'paused']);
+    expect(blocked.find(({ reason }) => reason === 'paused')!.task_id).toBe(ids[2]);
   });
 
   it('and a retry of the same task at once do it once', async () => {
