@@ -34,6 +34,16 @@ export {
 export { isTerminal, TASK_CAUSES, TASK_STATUSES, type TaskCause, type TaskStatus } from './queue/task-status.js';
 export { MetricsCollector, type MetricsSnapshot } from './queue/metrics-collector.js';
 export type { ActiveTask, ActiveTasks, QueueStats } from './queue/queue-stats.dto.js';
+export { BulkOperations, JobNotFoundError, JobStateError, type BulkResult } from './queue/bulk/bulk-operations.js';
+export { type BulkFilter, type BulkKind } from './queue/bulk/bulk-filter.js';
+export type { Job, JobStatus } from './queue/store/job-store.js';
+export {
+  DeadLetterStore,
+  type DeadLetterGroup,
+  type DeadLetterGroups,
+  type ListedDeadLetter,
+} from './queue/store/dead-letter-store.js';
+export type { DeadLetterFilter, DeadLetterPlace } from './queue/store/dead-letters.sql.js';
 export { ListStore } from './queue/store/list-store.js';
 export type { TaskFilter, TaskListRequest } from './queue/store/list.sql.js';
 export type { Redrive, Said, Signature, StepDecision } from './queue/store/task-store.js';

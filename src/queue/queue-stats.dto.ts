@@ -13,6 +13,8 @@ export class QueueStats {
   scheduled_tasks: number;
   /** Tasks that wait for a person. */
   waiting_tasks: number;
+  /** Failed tasks nobody has dealt with: neither redriven nor discarded. */
+  dead_letters: number;
   tasks_enqueued: number;
   tasks_completed: number;
   tasks_failed: number;

@@ -1,6 +1,9 @@
 import { Module, type DynamicModule, type ModuleMetadata, type Provider, type Type } from '@nestjs/common';
 import { AppLoad } from './app-load.js';
 import { Backpressure } from './backpressure.js';
+import { BulkOperations } from './bulk/bulk-operations.js';
+import { BulkVerbs } from './bulk/bulk-verbs.js';
+import { JobRunner } from './bulk/job-runner.js';
 import { EnqueueBatcher } from './enqueue-batcher.js';
 import { Admitter } from './maintenance/admitter.js';
 import { Maintenance } from './maintenance/maintenance.js';
@@ -16,6 +19,8 @@ import { PausesController } from './pauses.controller.js';
 import { QueueController } from './queue.controller.js';
 import { QueueService } from './queue.service.js';
 import { IdempotencyStore } from './store/idempotency-store.js';
+import { DeadLetterStore } from './store/dead-letter-store.js';
+import { JobStore } from './store/job-store.js';
 import { JournalStore } from './store/journal-store.js';
 import { ListStore } from './store/list-store.js';
 import { LogReader } from './store/log-reader.js';
@@ -86,8 +91,16 @@ export class QueueModule {
         JournalStore,
         ListStore,
         LogReader,
+        DeadLetterStore,
+        BulkOperations,
+        BulkVerbs,
+        JobRunner,
+        JobStore,
       ],
-      exports: [QueueService, QueueRuntime, MetricsCollector, ListStore, LogReader],
+      exports: [
+        ...[QueueService, QueueRuntime, MetricsCollector, ListStore, LogReader],
+        ...[DeadLetterStore, BulkOperations],
+      ],
     };
   }
 }

@@ -2,8 +2,13 @@ import { type DynamicModule, Module, type ModuleMetadata, type Provider } from '
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { queueEntities } from '../queue/entities.js';
 import { SpecReader } from '../workflows/spec-reader.js';
+import { BulkCancelController } from './bulk-cancel.controller.js';
+import { BulkService } from './bulk.service.js';
+import { DeadLettersController } from './dead-letters.controller.js';
+import { DeadLettersService } from './dead-letters.service.js';
 import { DecisionsController } from './decisions.controller.js';
 import { DecisionsService } from './decisions.service.js';
+import { JobsController } from './jobs.controller.js';
 import { LogWatch } from './log-watch.js';
 import { LogsController } from './logs.controller.js';
 import { OpenAnswers } from './open-answers.js';
@@ -23,11 +28,16 @@ export class TasksModule {
     return {
       module: TasksModule,
       imports: [TypeOrmModule.forFeature(queueEntities), ...imports],
-      controllers: [TasksController, DecisionsController, LogsController],
+      controllers: [
+        ...[TasksController, DecisionsController, LogsController],
+        ...[BulkCancelController, DeadLettersController, JobsController],
+      ],
       providers: [
         TasksService,
         DecisionsService,
         RetriesService,
+        DeadLettersService,
+        BulkService,
         TaskLogsService,
         LogWatch,
         OpenAnswers,

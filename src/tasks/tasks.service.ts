@@ -112,8 +112,8 @@ export class TasksService {
     return this.detail(taskId);
   }
 
-  /** Without the documents, which no list shows and which can be large. */
-  private async inOrder(ids: readonly string[]): Promise<QueueTask[]> {
+  /** The tasks of a page, without the documents, which no list shows and which can be large. */
+  async inOrder(ids: readonly string[]): Promise<QueueTask[]> {
     const found = await this.tasks.find({ where: { id: In(ids) }, select: LISTED });
     const byId = new Map(found.map((task) => [task.id, task]));
     // A task that the pruner has just removed is in the list no more.

@@ -26,6 +26,7 @@ const TABLES = [
   'queue_task_logs',
   'queue_task_events',
   'queue_idempotency',
+  'queue_jobs',
 ];
 
 /** What a test of the queue works with: a database, instances of the queue on it, and hands in `psql`. */

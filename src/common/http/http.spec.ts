@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { decodeCursor, encodeCursor } from './cursor.js';
+import { decodeCursor, decodePlace, encodeCursor, encodePlace } from './cursor.js';
 import { requestId } from './request-id.js';
 
 describe('a request id', () => {
@@ -13,6 +13,20 @@ describe('a request id', () => {
   it.each([undefined, '', 'a b', 'x'.repeat(129), 'line\nbreak', 'ünï', ['a', 'b']])('is a new one for %p', (given) => {
     expect(idFor(given)).toMatch(/^[0-9a-f-]{36}$/);
   });
+});
+
+describe('a cursor that is a place', () => {
+  it('comes back as the time and the id it was made of', () => {
+    const place = { at: '1764000000123456', id: '42' };
+    expect(decodePlace(encodePlace(place))).toEqual(place);
+  });
+
+  it.each(['', encodeCursor('42'), encodePlace({ at: 'x', id: '1' }), encodePlace({ at: '9'.repeat(19), id: '1' })])(
+    'that this service did not make is refused: %p',
+    (cursor) => {
+      expect(() => decodePlace(cursor)).toThrow(expect.objectContaining({ code: 'invalid_parameter' }));
+    },
+  );
 });
 
 describe('a cursor', () => {

@@ -101,6 +101,11 @@ const registry = {
     title: 'There is no such task',
     action: 'Check the task id.',
   },
+  job_not_found: {
+    status: 404,
+    title: 'There is no such job',
+    action: 'See GET /api/queue/jobs for those there are.',
+  },
   golden_path_not_found: {
     status: 404,
     title: 'There is no such golden path',

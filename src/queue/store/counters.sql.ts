@@ -37,7 +37,8 @@ SELECT ${COLUMNS.map((column) => `sum(${column})`).join(', ')} FROM taken HAVING
 export const readStats: Statement = {
   name: 'queue_read_stats',
   text: `
-SELECT c.*, i.instances, i.workers
+SELECT c.*, i.instances, i.workers,
+       (SELECT count(*)::double precision FROM queue_dead_letters WHERE discarded_at IS NULL) AS dead_letters
 FROM (SELECT ${sums} FROM queue_counters) c,
      (SELECT count(*)::integer AS instances, coalesce(sum(workers), 0)::integer AS workers
       FROM queue_instances WHERE expires_at > clock_timestamp() AND NOT draining) i`,

@@ -13,7 +13,7 @@ export type AdHocStatement = Pick<Statement, 'text'>;
 
 /** Whoever runs statements: the pool, or one connection inside a transaction. */
 export interface Executor {
-  run<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[]>;
+  run<Row>(statement: Statement | AdHocStatement, values: readonly unknown[]): Promise<Row[]>;
 }
 
 const DEADLOCK = '40P01';
@@ -42,7 +42,7 @@ export class QueueDatabase implements Executor {
       try {
         await client.query('BEGIN');
         const result = await work({
-          run: async <Row>(statement: Statement, values: readonly unknown[]) =>
+          run: async <Row>(statement: Statement | AdHocStatement, values: readonly unknown[]) =>
             (await client.query({ ...statement, values: [...values] })).rows as Row[],
         });
         await client.query('COMMIT');

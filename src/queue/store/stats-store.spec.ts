@@ -27,6 +27,7 @@ const ROW = {
   execution_time_ms: 1_001,
   instances: 2,
   workers: 10,
+  dead_letters: 6,
 };
 
 describe('StatsStore', () => {
@@ -39,6 +40,7 @@ describe('StatsStore', () => {
       instances: 2,
       scheduled_tasks: 8,
       waiting_tasks: 5,
+      dead_letters: 6,
       tasks_enqueued: 100,
       tasks_completed: 70,
       tasks_failed: 80,

@@ -24,6 +24,7 @@ export class StatsStore {
       instances: value('instances'),
       scheduled_tasks: value('scheduled') + value('retrying'),
       waiting_tasks: value('waiting'),
+      dead_letters: value('dead_letters'),
       tasks_enqueued: value('tasks_enqueued'),
       tasks_completed: value('tasks_completed'),
       tasks_failed: value('tasks_failed'),

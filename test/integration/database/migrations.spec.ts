@@ -1,6 +1,8 @@
 import pg from 'pg';
 import { dataSourceOptions, migrations, TurnpikeDataSource } from '../../../src/database/data-source.js';
+import { DeadLetters1764400000000 } from '../../../src/database/migrations/1764400000000-dead-letters.js';
 import { migrate } from '../../../src/database/migrate.js';
+import { manyFailed } from '../../support/many-failed.js';
 import { createTestDatabase, type TestDatabase } from '../../support/test-database.js';
 
 let database: TestDatabase;
@@ -79,6 +81,24 @@ describe('the migrations', () => {
     );
     await undoAll();
     expect(await relations()).toEqual([]);
+  });
+
+  it('fill in the dead letters that were there before their columns', async () => {
+    await manyFailed(database.query, 3);
+    const read = () => database.query('SELECT app_name, workflow_name, error FROM queue_dead_letters ORDER BY id');
+    const before = await read();
+    expect(before[0]).toMatchObject({ app_name: 'demo-app', error: expect.stringMatching(/ of pod web-# failed/) });
+    const dataSource = new TurnpikeDataSource(dataSourceOptions(database.url, 2));
+    await dataSource.initialize();
+    const runner = dataSource.createQueryRunner();
+    try {
+      await new DeadLetters1764400000000().down(runner);
+      await new DeadLetters1764400000000().up(runner);
+    } finally {
+      await runner.release();
+      await dataSource.destroy();
+    }
+    expect(await read()).toEqual(before);
   });
 
   it('are applied once when four instances boot on an empty database', async () => {

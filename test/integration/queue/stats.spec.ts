@@ -11,6 +11,7 @@ const EMPTY = {
   instances: 0,
   scheduled_tasks: 0,
   waiting_tasks: 0,
+  dead_letters: 0,
   tasks_enqueued: 0,
   tasks_completed: 0,
   tasks_failed: 0,

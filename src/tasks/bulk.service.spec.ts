@@ -1,0 +1,87 @@
+import type { FastifyReply } from 'fastify';
+import { standIn } from '../../test/support/queue-doubles.js';
+import { BulkOperations, JobNotFoundError, JobStateError } from '../queue/bulk/bulk-operations.js';
+import type { Job } from '../queue/store/job-store.js';
+import { BulkService } from './bulk.service.js';
+
+const by = { actor: 'ada', requestId: 'req-1' };
+const time = new Date('2026-01-31T13:00:00Z');
+
+const aJob = (changes: Partial<Job> = {}): Job => ({
+  id: '7',
+  kind: 'redrive',
+  filter: { appName: 'shop' },
+  reason: null,
+  by,
+  status: 'running',
+  total: 2_000,
+  done: 500,
+  position: '500',
+  error: null,
+  asOf: '2026-01-31 13:00:00+00',
+  createdAt: time,
+  updatedAt: time,
+  endedAt: null,
+  ...changes,
+});
+
+function setup(operations: Partial<Record<keyof BulkOperations, jest.Mock>>) {
+  const reply = { status: jest.fn().mockReturnThis(), header: jest.fn().mockReturnThis() };
+  const service = new BulkService(standIn<BulkOperations>(operations));
+  return { service, reply: reply as unknown as FastifyReply & typeof reply };
+}
+
+const body = (value: object) => Buffer.from(JSON.stringify(value));
+
+describe('BulkService', () => {
+  it('answers with the count where few tasks are meant', async () => {
+    const start = jest.fn(async () => ({ count: 3 }));
+    const { service, reply } = setup({ start });
+    expect(await service.start('cancel', body({ app_name: 'shop', reason: 'wrong' }), by, reply)).toEqual({ count: 3 });
+    const options = { dryRun: false, reason: 'cancelled by ada: wrong' };
+    expect(start).toHaveBeenCalledWith('cancel', { appName: 'shop' }, by, options);
+    expect(reply.status).not.toHaveBeenCalled();
+  });
+
+  it('answers with 202 and the way to the job where they are many', async () => {
+    const { service, reply } = setup({ start: jest.fn(async () => ({ count: 2_000, job: aJob() })) });
+    const links = { self: '/api/queue/jobs/7', stop: '/api/queue/jobs/7/stop' };
+    expect(await service.start('redrive', body({ all: true }), by, reply)).toEqual({ count: 2_000, job: '7', links });
+    expect(reply.status).toHaveBeenCalledWith(202);
+    expect(reply.header).toHaveBeenCalledWith('Location', '/api/queue/jobs/7');
+  });
+
+  it('shows jobs page by page', async () => {
+    const jobs = jest.fn(async () => [aJob({ id: '9' }), aJob({ id: '8' })]);
+    const { service } = setup({ jobs });
+    const page = await service.jobs({ limit: 1 });
+    expect(page.jobs.map(({ id, filter, actor }) => ({ id, filter, actor }))).toEqual([
+      { id: '9', filter: { app_name: 'shop' }, actor: 'ada' },
+    ]);
+    await service.jobs({ limit: 1, cursor: page.next_cursor! });
+    expect(jobs.mock.calls).toEqual([
+      [2, undefined],
+      [2, '9'],
+    ]);
+  });
+
+  it.each(['999', 'abc', '0', '-1', '99999999999999999999', 'a\0'])('knows no job %j', async (id) => {
+    const job = jest.fn(async () => {
+      throw new JobNotFoundError(id);
+    });
+    const { service } = setup({ job });
+    await expect(service.job(id)).rejects.toMatchObject({ code: 'job_not_found', status: 404 });
+    expect(job).toHaveBeenCalledTimes(id === '999' ? 1 : 0);
+  });
+
+  it('refuses to stop a job that has ended, and names its state', async () => {
+    const stop = jest.fn(async () => {
+      throw new JobStateError('7', 'completed');
+    });
+    const { service } = setup({ stop });
+    await expect(service.stop('7', by)).rejects.toMatchObject({
+      code: 'conflict',
+      detail: expect.stringContaining('the job is completed'),
+    });
+  });
+});
