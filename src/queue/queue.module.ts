@@ -13,9 +13,11 @@ import { PausesController } from './pauses.controller.js';
 import { QueueController } from './queue.controller.js';
 import { QueueService } from './queue.service.js';
 import { JournalStore } from './store/journal-store.js';
+import { LedgerStore } from './store/ledger-store.js';
 import { ListStore } from './store/list-store.js';
 import { LogReader } from './store/log-reader.js';
 import { QueueDatabase } from './store/queue-database.js';
+import { ScheduleTaskStore } from './store/schedule-task-store.js';
 import { StatsStore } from './store/stats-store.js';
 import { TaskStore } from './store/task-store.js';
 import { TaskHandler } from './task-handler.js';
@@ -76,10 +78,12 @@ export class QueueModule {
         Heartbeat,
         QueueDatabase,
         JournalStore,
+        LedgerStore,
         ListStore,
         LogReader,
+        ScheduleTaskStore,
       ],
-      exports: [QueueService, QueueRuntime, MetricsCollector, ListStore, LogReader],
+      exports: [QueueService, QueueRuntime, MetricsCollector, LedgerStore, ListStore, LogReader, ScheduleTaskStore],
     };
   }
 }

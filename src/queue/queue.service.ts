@@ -98,7 +98,8 @@ export class QueueService {
     const encoded = this.encode([task]);
     if (manager) {
       // Whether and when it commits is the caller's: the notification goes with the commit, and nothing is counted here.
-      await this.store.enqueueWith(manager, encoded);
+      const dueIn = earliestDue([task]);
+      await this.store.enqueueWith(manager, encoded, dueIn > 0 ? `due:${Math.round(dueIn)}` : 'ready');
       return { taskId: encoded[0]!.taskId };
     }
     const earliest = await this.storeOne(task, encoded[0]!, 'refuse');
@@ -262,7 +263,7 @@ export class QueueService {
     for (const task of older) {
       if (task.status === 'running' && !surplus.has(task)) continue;
       try {
-        await this.cancel(task.task_id, { actor }, `superseded by ${taskId}`);
+        await this.cancel(task.task_id, { actor, cause: 'superseded' }, `superseded by ${taskId}`);
       } catch (error) {
         // It has ended by itself, or somebody else's cancel came first: it makes way all the same.
         if (!(error instanceof TaskStateError)) throw error;
@@ -284,13 +285,24 @@ export class QueueService {
     );
     if (earliest < Infinity) this.wake(earliest);
     // Housekeeping promotes what is due later; what is due now the claimer finds.
-    if (tasks.some((task) => task.runAt || task.delaySeconds)) this.maintenance.lookAgain();
+    const later = tasks.filter((task) => task.runAt || task.delaySeconds);
+    if (later.length === 0) return;
+    this.maintenance.lookAgain();
+    this.wakeUps.sendDue(earliestDue(later));
   }
 
   private wake(earliest?: number): void {
     this.claimer.wake(earliest);
     this.wakeUps.sendReady(earliest);
   }
+}
+
+/** Milliseconds until the first of them is due. */
+function earliestDue(tasks: readonly NewTask[]): number {
+  const dues = tasks.map(({ runAt, delaySeconds = 0 }) =>
+    runAt ? runAt.getTime() - Date.now() : delaySeconds * 1_000,
+  );
+  return dues.reduce((least, due) => Math.min(least, due), Infinity);
 }
 
 function take(from: Iterator<number, undefined>, count: number): number[] {

@@ -8,11 +8,11 @@ import { InvalidTaskError } from '../queue/new-task.js';
 import { QueueDrainingError, QueueService } from '../queue/queue.service.js';
 import { StepRegistry } from '../workflows/step-registry.js';
 import { previewOf } from '../workflows/preview.js';
-import type { WorkflowSpec } from '../workflows/workflow.js';
+import type { PlannedTask } from '../workflows/task-planner.js';
 import { type DryRun, toDryRun } from './dry-run.dto.js';
 import { readExecution, type Execution } from './execute-body.js';
 import { parseSubmission } from './score/parse-submission.js';
-import { SubmissionPlanner } from './submission-planner.js';
+import { plannedTask, SubmissionPlanner } from './submission-planner.js';
 import type { SubmissionQuery } from './submission-query.js';
 import type { SubmissionAccepted } from './submission.dto.js';
 
@@ -69,12 +69,13 @@ export class SpecsService {
     execution: Execution,
   ): Promise<SubmissionAccepted | DryRun> {
     const spec = this.planner.plan(path, execution, request.query.parameters);
-    const workflowName = `golden-path-${path.name}`;
+    const task = plannedTask(path, execution, spec);
+    const { workflowName } = task;
     if (request.query.dry_run === 'true') {
       const about = { golden_path: path.name, workflow_name: workflowName, parameters: { ...spec.parameters } };
       return toDryRun(about, await previewOf(spec, this.registry));
     }
-    const taskId = await this.enqueue(request, path.name, workflowName, execution, spec);
+    const taskId = await this.enqueue(request, task);
     return {
       message: `Golden path '${path.name}' enqueued successfully`,
       application: execution.appName,
@@ -88,25 +89,18 @@ export class SpecsService {
 
   private async enqueue(
     { query, user, requestId }: SubmissionRequest,
-    goldenPath: string,
-    workflowName: string,
-    { appName, labels }: Execution,
-    workflowSpec: WorkflowSpec,
+    { labels, ...task }: PlannedTask,
   ): Promise<string> {
-    const { workflow } = workflowSpec;
     try {
       const { taskId } = await this.queue.enqueue({
-        appName,
-        workflowName,
-        workflowSpec,
-        metadata: { user, source: 'api', golden_path: goldenPath, labels: { ...labels, ...query.labels } },
+        ...task,
+        metadata: { user, source: 'api', golden_path: task.goldenPath, labels: { ...labels, ...query.labels } },
         priority: query.priority,
         startWithinSeconds: query.start_within,
         runAt: query.run_at === undefined ? undefined : new Date(query.run_at),
         delaySeconds: query.delay,
-        maxAttempts: query.max_attempts ?? workflow.retry?.maxAttempts,
-        timeoutSeconds: query.timeout ?? workflow.timeoutSeconds,
-        goldenPath,
+        maxAttempts: query.max_attempts ?? task.maxAttempts,
+        timeoutSeconds: query.timeout ?? task.timeoutSeconds,
         requestId,
       });
       return taskId;

@@ -6,10 +6,29 @@ import { GoldenPathsService } from '../golden-paths/golden-paths.service.js';
 import type { StepRules } from '../workflows/reading/read-workflow.js';
 import { SpecReader, type SpecOwner } from '../workflows/spec-reader.js';
 import { StepRegistry } from '../workflows/step-registry.js';
+import type { PlannedTask } from '../workflows/task-planner.js';
 import type { WorkflowSpec } from '../workflows/workflow.js';
 import type { Execution } from './execute-body.js';
 import { documentScope, parseSubmission } from './score/parse-submission.js';
 import { PARAMETER } from './submission-query.js';
+
+/** The task for a document that `plan` has made. */
+export function plannedTask(
+  { name }: GoldenPath,
+  { appName, labels }: Pick<Execution, 'appName' | 'labels'>,
+  workflowSpec: WorkflowSpec,
+): PlannedTask {
+  const { retry, timeoutSeconds } = workflowSpec.workflow;
+  return {
+    appName,
+    workflowName: `golden-path-${name}`,
+    workflowSpec,
+    goldenPath: name,
+    labels,
+    maxAttempts: retry?.maxAttempts,
+    timeoutSeconds,
+  };
+}
 
 /** Makes the document that a task runs by, of what was submitted and the golden path; of a correction, too. */
 @Injectable()
