@@ -6,10 +6,15 @@ import { ConfigModule } from './config/config.module.js';
 import { Settings } from './config/settings.js';
 import { VERSION } from './config/version.js';
 import { DatabaseModule } from './database/database.module.js';
+import { GoldenPathsController } from './golden-paths/golden-paths.controller.js';
 import { GoldenPathsModule } from './golden-paths/golden-paths.module.js';
 import { HealthModule } from './health/health.module.js';
 import { queueEntities } from './queue/entities.js';
 import { QueueModule } from './queue/queue.module.js';
+import { scheduleEntities } from './schedules/schedule.entity.js';
+import { SchedulesModule } from './schedules/schedules.module.js';
+import { ExecutionPlanner } from './specs/execution-planner.js';
+import { SpecsController } from './specs/specs.controller.js';
 import { SpecsModule } from './specs/specs.module.js';
 import { SubmissionPlanner } from './specs/submission-planner.js';
 import { TasksModule } from './tasks/tasks.module.js';
@@ -37,7 +42,7 @@ export class AppModule {
         DatabaseModule.forRoot({
           url: databaseUrl,
           poolSize: settings.DATABASE_POOL_SIZE,
-          entities: queueEntities,
+          entities: [...queueEntities, ...scheduleEntities],
         }),
         AuthModule.forRoot(adminToken),
         QueueModule.forRootAsync({
@@ -58,15 +63,18 @@ export class AppModule {
         WorkflowsModule,
         HealthModule,
         ...modules,
-        ...(servesApi
-          ? [
-              GoldenPathsModule,
-              SpecsModule,
-              TasksModule.forRoot({ imports: [SpecsModule], specReader: SubmissionPlanner }),
-            ]
-          : []),
+        // Whoever fires schedules plans tasks, and needs the catalogue for that.
+        GoldenPathsModule,
+        SpecsModule,
+        SchedulesModule.forRoot({
+          imports: [SpecsModule],
+          planner: ExecutionPlanner,
+          controller: servesApi,
+          fires: settings.ROLE !== 'api',
+        }),
+        ...(servesApi ? [TasksModule.forRoot({ imports: [SpecsModule], specReader: SubmissionPlanner })] : []),
       ],
-      controllers: servesApi ? [StepTypesController] : [],
+      controllers: servesApi ? [GoldenPathsController, SpecsController, StepTypesController] : [],
       providers: [{ provide: APP_FILTER, useClass: ProblemFilter }],
     };
   }

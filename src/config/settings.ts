@@ -24,7 +24,7 @@ export class Settings {
   @Max(65535, { message: between(0, 65535) })
   PORT = 8081;
 
-  /** `api` takes submissions and answers readers; `worker` runs tasks; `all` does both. */
+  /** `api` takes submissions and answers readers; `worker` runs tasks and fires schedules; `all` does both. */
   @IsIn(ROLES, { message: oneOf(ROLES) })
   ROLE: (typeof ROLES)[number] = 'all';
 

@@ -7,6 +7,7 @@ import { WaitingSteps1764200000000 } from './migrations/1764200000000-waiting-st
 import { KeysAndPauses1764250000000 } from './migrations/1764250000000-keys-and-pauses.js';
 import { Idempotency1764600000000 } from './migrations/1764600000000-idempotency.js';
 import { DeadLetters1764400000000 } from './migrations/1764400000000-dead-letters.js';
+import { Schedules1764300000000 } from './migrations/1764300000000-schedules.js';
 
 /** Any number that no other program on the same database uses for an advisory lock. */
 const MIGRATION_LOCK = 7_381_001;
@@ -20,6 +21,7 @@ export const migrations = [
   KeysAndPauses1764250000000,
   Idempotency1764600000000,
   DeadLetters1764400000000,
+  Schedules1764300000000,
 ];
 
 export function dataSourceOptions(url: string, poolSize = 10) {

@@ -1,11 +1,10 @@
 import { Module } from '@nestjs/common';
 import { WorkflowsModule } from '../workflows/workflows.module.js';
-import { GoldenPathsController } from './golden-paths.controller.js';
 import { GoldenPathsService } from './golden-paths.service.js';
 
+/** The catalogue; `app.module.ts` has its controller, which not every role serves. */
 @Module({
   imports: [WorkflowsModule],
-  controllers: [GoldenPathsController],
   providers: [GoldenPathsService],
   exports: [GoldenPathsService],
 })

@@ -46,7 +46,13 @@ function setup({ running = 0, ...options }: QueueOptions & { running?: number } 
     idle: () => ended.promise,
     abortAll: (reason: AbortReason) => void trail.push(`abort ${reason}`),
   };
-  const maintenance = { start: () => void trail.push('maintenance.start'), stop: note('maintenance.stop') };
+  let onFreed: () => void = () => undefined;
+  const maintenance = {
+    start: () => void trail.push('maintenance.start'),
+    stop: note('maintenance.stop'),
+    onFreed: (listener: typeof onFreed) => void (onFreed = listener),
+    lookIn: (ms: number) => void trail.push(`maintenance.lookIn ${ms}`),
+  };
   const admitter = {
     onAdmitted: () => undefined,
     admit: (keys: string[]) => void trail.push(`admit ${keys.join()}`),
@@ -70,7 +76,11 @@ function setup({ running = 0, ...options }: QueueOptions & { running?: number } 
     standIn<QueueWatch>({ start: note('watch.start'), stop: () => void trail.push('watch.stop') }),
     queueOptions({ shutdownGraceSeconds: 30, ...options }),
   );
-  return { runtime, trail, heartbeat, claimer, enqueues, ended, hear: (wakeUp: WakeUp) => hear(wakeUp) };
+  return {
+    ...{ runtime, trail, heartbeat, claimer, enqueues, ended },
+    hear: (wakeUp: WakeUp) => hear(wakeUp),
+    freed: () => onFreed(),
+  };
 }
 
 const DRAINED = [
@@ -128,6 +138,7 @@ describe('QueueRuntime', () => {
     it.each<[WakeUp, string[]]>([
       ['ready', ['claimer.wake']],
       ['cancel:me', ['heartbeat.beatNow']],
+      ['due:250', ['maintenance.lookIn 250']],
       ['cancel:another', []],
       ['cancel:', []],
       ['nonsense' as WakeUp, []],
@@ -137,6 +148,14 @@ describe('QueueRuntime', () => {
       trail.length = 0;
       hear(wakeUp);
       expect(trail).toEqual(effect);
+    });
+
+    it('what the housekeeping has freed leads to a claim', async () => {
+      const { runtime, trail, freed } = setup();
+      await runtime.onApplicationBootstrap();
+      trail.length = 0;
+      freed();
+      expect(trail).toEqual(['claimer.wake']);
     });
 
     it('goes by the id that the instance has at the time', async () => {

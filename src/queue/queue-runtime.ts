@@ -14,7 +14,7 @@ import { QueueWatch } from './maintenance/queue-watch.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from './queue-options.js';
 import { Claimer } from './workers/claimer.js';
 import { Heartbeat } from './workers/heartbeat.js';
-import { earliestOf, WakeUps } from './workers/wake-ups.js';
+import { dueInOf, earliestOf, WakeUps } from './workers/wake-ups.js';
 import { WorkerPool } from './workers/worker-pool.js';
 
 /** Starts the engine when the application is up, and drains it while the application still answers. */
@@ -49,10 +49,13 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
     await this.heartbeat.start(this.claimer);
     this.wakeUps.onWakeUp((wakeUp) => {
       const earliest = earliestOf(wakeUp);
+      const dueIn = dueInOf(wakeUp);
       if (earliest !== undefined) this.claimer.wake(earliest);
       else if (wakeUp.startsWith('key:')) this.admitter.admit([wakeUp.slice('key:'.length)]);
+      else if (dueIn !== undefined) this.maintenance.lookIn(dueIn);
       else if (wakeUp === `cancel:${this.heartbeat.instanceId}`) void this.heartbeat.beatNow();
     });
+    this.maintenance.onFreed(() => this.claimer.wake());
     this.claimer.start();
     await this.maintenance.start();
     this.logger.log({

@@ -31,6 +31,8 @@ export class QueueTask {
   @Column({ name: 'error_message', type: 'text', nullable: true }) errorMessage: string | null;
   @Column({ type: 'jsonb', nullable: true }) result: Record<string, unknown> | null;
   @Column({ name: 'golden_path', type: 'text', nullable: true }) goldenPath: string | null;
+  /** bigint as text; of the schedule that made it. */
+  @Column({ name: 'schedule_id', type: 'bigint', nullable: true }) scheduleId: string | null;
   @Column({ name: 'request_id', type: 'text', nullable: true }) requestId: string | null;
   @Column({ name: 'enqueued_at', type: 'timestamptz' }) enqueuedAt: Date;
   /** Of the current attempt. */

@@ -22,9 +22,11 @@ import { IdempotencyStore } from './store/idempotency-store.js';
 import { DeadLetterStore } from './store/dead-letter-store.js';
 import { JobStore } from './store/job-store.js';
 import { JournalStore } from './store/journal-store.js';
+import { LedgerStore } from './store/ledger-store.js';
 import { ListStore } from './store/list-store.js';
 import { LogReader } from './store/log-reader.js';
 import { QueueDatabase } from './store/queue-database.js';
+import { ScheduleTaskStore } from './store/schedule-task-store.js';
 import { StatsStore } from './store/stats-store.js';
 import { TaskStore } from './store/task-store.js';
 import { TaskHandler } from './task-handler.js';
@@ -89,8 +91,10 @@ export class QueueModule {
         Heartbeat,
         QueueDatabase,
         JournalStore,
+        LedgerStore,
         ListStore,
         LogReader,
+        ScheduleTaskStore,
         DeadLetterStore,
         BulkOperations,
         BulkVerbs,
@@ -98,8 +102,8 @@ export class QueueModule {
         JobStore,
       ],
       exports: [
-        ...[QueueService, QueueRuntime, MetricsCollector, ListStore, LogReader],
-        ...[DeadLetterStore, BulkOperations],
+        ...[QueueService, QueueRuntime, MetricsCollector, ListStore, LogReader, LedgerStore],
+        ...[DeadLetterStore, BulkOperations, ScheduleTaskStore],
       ],
     };
   }

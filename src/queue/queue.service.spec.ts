@@ -59,7 +59,7 @@ async function setup() {
     resume: jest.fn<Promise<boolean>, unknown[]>(async () => true),
     list: jest.fn(async () => []),
   };
-  const wakeUps = { sendReady: jest.fn(), sendCancel: jest.fn() };
+  const wakeUps = { sendReady: jest.fn(), sendCancel: jest.fn(), sendDue: jest.fn() };
   const module = await Test.createTestingModule({
     providers: [
       QueueService,
@@ -159,7 +159,9 @@ describe('QueueService', () => {
       store.cancelIdle.mockResolvedValue(true);
       const concurrency = { key: 'shop', limit: 2, whenFull: 'replace' } as const;
       await queue.enqueue({ ...TASK, metadata: { user: 'ann' }, concurrency });
-      expect(store.cancelIdle.mock.calls.map(([id, by]) => [id, by])).toEqual([['a', { actor: 'ann' }]]);
+      expect(store.cancelIdle.mock.calls.map(([id, by]) => [id, by])).toEqual([
+        ['a', { actor: 'ann', cause: 'superseded' }],
+      ]);
     });
 
     it('takes part in the transaction of a manager, unbatched, and counts nothing that may be rolled back', async () => {
@@ -167,7 +169,7 @@ describe('QueueService', () => {
       const manager = standIn<EntityManager>({});
       const { taskId } = await queue.enqueue(TASK, { manager });
       expect(batcher.enqueue).not.toHaveBeenCalled();
-      expect(store.enqueueWith.mock.calls).toEqual([[manager, [expect.objectContaining({ taskId })]]]);
+      expect(store.enqueueWith.mock.calls).toEqual([[manager, [expect.objectContaining({ taskId })], 'ready']]);
       expect(metrics.snapshot().enqueued).toBe(0);
       expect(logs).toEqual([]);
     });
@@ -203,6 +205,24 @@ describe('QueueService', () => {
       const { queue, woken } = await setup();
       await queue.enqueue({ ...TASK, ...changes });
       expect(woken()).toEqual([1, calls, 1]);
+    });
+
+    it.each([
+      [[{ delaySeconds: 5 }], [[5_000]]],
+      [[{ delaySeconds: 50 }, { delaySeconds: 7 }, {}], [[7_000]]],
+      [[{ delaySeconds: 600 }], [[600_000]]],
+      [[{}], []],
+    ])('of other instances is told in how long %j is due', async (changes, told) => {
+      const { queue, wakeUps } = await setup();
+      await queue.enqueueMany(changes.map((change) => ({ ...TASK, ...change })));
+      expect(wakeUps.sendDue.mock.calls).toEqual(told);
+    });
+
+    it('of other instances is told with the commit of the caller´s transaction', async () => {
+      const { queue, store } = await setup();
+      const manager = {} as EntityManager;
+      await queue.enqueue({ ...TASK, delaySeconds: 5 }, { manager });
+      expect(store.enqueueWith.mock.calls[0]!.at(2)).toBe('due:5000');
     });
   });
 

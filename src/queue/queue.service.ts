@@ -118,7 +118,7 @@ export class QueueService {
       if (known) return known;
       throw refusal;
     }
-    if (manager) return this.enqueueWith(manager, encoded);
+    if (manager) return this.enqueueWith(manager, task, encoded);
     const { enqueued, earliest } = await this.storeOne(task, encoded, 'refuse');
     if (!enqueued.replayed) this.announce([task], [encoded], earliest);
     return enqueued;
@@ -312,7 +312,7 @@ export class QueueService {
     for (const task of older) {
       if (task.status === 'running' && !surplus.has(task)) continue;
       try {
-        await this.cancel(task.task_id, { actor }, `superseded by ${taskId}`);
+        await this.cancel(task.task_id, { actor, cause: 'superseded' }, `superseded by ${taskId}`);
       } catch (error) {
         // It has ended by itself, or somebody else's cancel came first: it makes way all the same.
         if (!(error instanceof TaskStateError)) throw error;
@@ -325,10 +325,11 @@ export class QueueService {
   }
 
   /** Whether and when it commits is the caller's: the notification goes with the commit, and nothing is counted here. */
-  private async enqueueWith(manager: EntityManager, encoded: EncodedTask): Promise<Enqueued> {
+  private async enqueueWith(manager: EntityManager, task: NewTask, encoded: EncodedTask): Promise<Enqueued> {
     const { taskId } = encoded;
     if (!isKeyed(encoded)) {
-      await this.store.enqueueWith(manager, [encoded]);
+      const dueIn = earliestDue([task]);
+      await this.store.enqueueWith(manager, [encoded], dueIn > 0 ? `due:${Math.round(dueIn)}` : 'ready');
       return { taskId, replayed: false };
     }
     const [noted] = await this.keys.enqueueWith(manager, [encoded], this.keepSeconds);
@@ -359,7 +360,10 @@ export class QueueService {
     );
     if (earliest < Infinity) this.wake(earliest);
     // Housekeeping promotes what is due later; what is due now the claimer finds.
-    if (tasks.some((task) => task.runAt || task.delaySeconds)) this.maintenance.lookAgain();
+    const later = tasks.filter((task) => task.runAt || task.delaySeconds);
+    if (later.length === 0) return;
+    this.maintenance.lookAgain();
+    this.wakeUps.sendDue(earliestDue(later));
   }
 
   private wake(earliest?: number): void {
@@ -369,6 +373,13 @@ export class QueueService {
 }
 
 const isKeyed = (task: EncodedTask): task is KeyedTask => task.idempotency !== undefined;
+/** Milliseconds until the first of them is due. */
+function earliestDue(tasks: readonly NewTask[]): number {
+  const dues = tasks.map(({ runAt, delaySeconds = 0 }) =>
+    runAt ? runAt.getTime() - Date.now() : delaySeconds * 1_000,
+  );
+  return dues.reduce((least, due) => Math.min(least, due), Infinity);
+}
 
 function take(from: Iterator<number, undefined>, count: number): number[] {
   const taken: number[] = [];

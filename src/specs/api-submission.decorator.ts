@@ -13,6 +13,12 @@ export const ApiSubmission = () =>
     ApiQuery({ name: 'max_attempts', required: false, type: Number, description: '1 (no retry) unless given.' }),
     ApiQuery({ name: 'timeout', required: false, type: String, description: 'For one run of the task, e.g. 30m.' }),
     ApiQuery({
+      name: 'concurrency_key',
+      required: false,
+      type: String,
+      description: 'Tasks of one key run one at a time, or as the golden path says; instead of its own key.',
+    }),
+    ApiQuery({
       name: 'dry_run',
       required: false,
       enum: ['true', 'false'],
@@ -29,6 +35,7 @@ export const ApiSubmission = () =>
       'malformed_json',
       'unauthorized',
       'golden_path_not_found',
+      'concurrency_key_busy',
       'idempotency_key_reused',
       'body_too_large',
       'unsupported_media_type',

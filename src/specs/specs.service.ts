@@ -8,13 +8,13 @@ import type { Idempotency } from '../queue/new-task.js';
 import { QueueService } from '../queue/queue.service.js';
 import { StepRegistry } from '../workflows/step-registry.js';
 import { previewOf } from '../workflows/preview.js';
-import type { WorkflowSpec } from '../workflows/workflow.js';
+import type { PlannedTask } from '../workflows/task-planner.js';
 import { type DryRun, toDryRun } from './dry-run.dto.js';
 import { readExecution, type Execution } from './execute-body.js';
 import type { RequestKey } from './idempotency-key.js';
 import { queueProblem } from './queue-problem.js';
 import { parseSubmission } from './score/parse-submission.js';
-import { SubmissionPlanner } from './submission-planner.js';
+import { plannedTask, SubmissionPlanner } from './submission-planner.js';
 import type { SubmissionQuery } from './submission-query.js';
 import type { SubmissionAccepted } from './submission.dto.js';
 
@@ -90,38 +90,35 @@ export class SpecsService {
 
   private async accept(request: SubmissionRequest, path: GoldenPath, execution: Execution): Promise<SubmissionResult> {
     const spec = this.planner.plan(path, execution, request.query.parameters);
-    const workflowName = `golden-path-${path.name}`;
-    const named = { golden_path: path.name, workflow_name: workflowName };
+    const task = plannedTask(path, execution, spec);
+    const named = { golden_path: path.name, workflow_name: task.workflowName };
     if (request.query.dry_run === 'true') {
       const about = { ...named, parameters: { ...spec.parameters } };
       return { body: toDryRun(about, await previewOf(spec, this.registry)), replayed: false };
     }
     const facts = { application: execution.appName, ...named };
-    const { taskId, replayed, facts: before } = await this.enqueue(request, facts, execution, spec);
+    const { taskId, replayed, facts: before } = await this.enqueue(request, facts, task);
     return { body: accepted(taskId, (before as Facts | undefined) ?? facts), replayed };
   }
 
   private async enqueue(
     { query, user, requestId, idempotency }: SubmissionRequest,
     facts: Facts,
-    { appName, labels }: Execution,
-    workflowSpec: WorkflowSpec,
+    { labels, ...task }: PlannedTask,
   ): Promise<Enqueued> {
-    const { workflow } = workflowSpec;
-    const { golden_path: goldenPath, workflow_name: workflowName } = facts;
     try {
       return await this.queue.enqueue({
-        appName,
-        workflowName,
-        workflowSpec,
-        metadata: { user, source: 'api', golden_path: goldenPath, labels: { ...labels, ...query.labels } },
+        ...task,
+        metadata: { user, source: 'api', golden_path: task.goldenPath, labels: { ...labels, ...query.labels } },
         priority: query.priority,
         startWithinSeconds: query.start_within,
         runAt: query.run_at === undefined ? undefined : new Date(query.run_at),
         delaySeconds: query.delay,
-        maxAttempts: query.max_attempts ?? workflow.retry?.maxAttempts,
-        timeoutSeconds: query.timeout ?? workflow.timeoutSeconds,
-        goldenPath,
+        maxAttempts: query.max_attempts ?? task.maxAttempts,
+        timeoutSeconds: query.timeout ?? task.timeoutSeconds,
+        // The golden path's rule for its own key holds for the caller's too.
+        concurrency:
+          query.concurrency_key === undefined ? task.concurrency : { ...task.concurrency, key: query.concurrency_key },
         requestId,
         ...(idempotency ? { idempotency: { ...idempotency, principal: user, facts: { ...facts } } } : {}),
       });

@@ -1,15 +1,40 @@
 import { Injectable } from '@nestjs/common';
 import { Problem, type ProblemItem } from '../common/problem/problem.js';
 import { Settings } from '../config/settings.js';
+import { concurrencyFor } from '../golden-paths/concurrency.js';
 import type { GoldenPath } from '../golden-paths/golden-path.js';
 import { GoldenPathsService } from '../golden-paths/golden-paths.service.js';
 import type { StepRules } from '../workflows/reading/read-workflow.js';
 import { SpecReader, type SpecOwner } from '../workflows/spec-reader.js';
 import { StepRegistry } from '../workflows/step-registry.js';
+import type { PlannedTask } from '../workflows/task-planner.js';
 import type { WorkflowSpec } from '../workflows/workflow.js';
 import type { Execution } from './execute-body.js';
 import { documentScope, parseSubmission } from './score/parse-submission.js';
 import { PARAMETER } from './submission-query.js';
+
+/** The task for a document that `plan` has made. */
+export function plannedTask(
+  path: GoldenPath,
+  { appName, labels, workflow }: Pick<Execution, 'appName' | 'labels' | 'workflow'>,
+  workflowSpec: WorkflowSpec,
+): PlannedTask {
+  const { name } = path;
+  const { retry, timeoutSeconds } = workflowSpec.workflow;
+  // Steps in the document replace the path's own, and with them its rule on which of them may run at once.
+  const concurrency = path.concurrency && !workflow ? concurrencyFor(path.concurrency, workflowSpec) : undefined;
+  if (typeof concurrency === 'string') throw new Problem('invalid_document', `golden path '${name}': ${concurrency}`);
+  return {
+    appName,
+    workflowName: `golden-path-${name}`,
+    workflowSpec,
+    goldenPath: name,
+    labels,
+    maxAttempts: retry?.maxAttempts,
+    timeoutSeconds,
+    concurrency,
+  };
+}
 
 /** Makes the document that a task runs by, of what was submitted and the golden path; of a correction, too. */
 @Injectable()

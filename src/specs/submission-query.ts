@@ -1,5 +1,5 @@
 import { Type } from 'class-transformer';
-import { IsIn, IsInt, IsNumber, IsOptional, Matches, Max, Min } from 'class-validator';
+import { IsIn, IsInt, IsNumber, IsOptional, Length, Matches, Max, Min } from 'class-validator';
 import { DURATION_EXAMPLES } from '../common/duration.js';
 import { IsTime } from '../common/http/is-time.js';
 import { LABEL, readLabels } from '../common/http/labels.js';
@@ -51,6 +51,10 @@ export class SubmissionQuery {
   @Max(YEAR_SECONDS, duration)
   timeout?: number;
 
+  @IsOptional()
+  @Length(1, 255, { message: 'must have 1 to 255 characters' })
+  concurrency_key?: string;
+
   /** `true` answers with the plan, and stores nothing. */
   @IsOptional()
   @IsIn(['true', 'false'], { message: "must be 'true' or 'false'" })
@@ -62,7 +66,10 @@ export class SubmissionQuery {
   parameters: Record<string, unknown> = {};
 }
 
-const PARAMETERS = ['golden_path', 'priority', 'start_within', 'run_at', 'delay', 'max_attempts', 'timeout', 'dry_run'];
+const PARAMETERS = [
+  ...['golden_path', 'priority', 'start_within', 'run_at', 'delay', 'max_attempts', 'timeout'],
+  ...['concurrency_key', 'dry_run'],
+];
 export const PARAMETER = 'param.';
 
 /** Checks a submission's query, `label.<name>` and `param.<name>` included; one 422 names all that is wrong. */

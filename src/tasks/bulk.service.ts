@@ -7,7 +7,7 @@ import { BulkOperations, JobNotFoundError, JobStateError } from '../queue/bulk/b
 import type { Signature } from '../queue/store/task-store.js';
 import { readBulkBody } from './bulk-body.js';
 import { jobLinks, toJobView, type BulkAnswer, type JobPage, type JobView } from './dead-letter.dto.js';
-import type { PageQuery } from './list-query.js';
+import type { PageQuery } from '../common/http/page-query.js';
 
 /** A job's id; what else stands in an address is the id of none. */
 const JOB_ID = /^[1-9][0-9]{0,17}$/;

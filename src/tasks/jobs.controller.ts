@@ -6,7 +6,7 @@ import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { QueryPipe } from '../common/http/query.pipe.js';
 import { BulkService } from './bulk.service.js';
 import { JobPage, JobView } from './dead-letter.dto.js';
-import { PAGE_PARAMETERS, PageQuery } from './list-query.js';
+import { PAGE_PARAMETERS, PageQuery } from '../common/http/page-query.js';
 
 /** Verbs on many tasks that go on in the background. */
 @ApiTags('queue')

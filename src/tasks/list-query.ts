@@ -2,11 +2,11 @@ import { Type } from 'class-transformer';
 import { IsIn, IsInt, IsNumber, IsOptional, IsString, Length, Max, Min, NotContains } from 'class-validator';
 import { IsTime } from '../common/http/is-time.js';
 import { LABEL, readLabels } from '../common/http/labels.js';
+import { LIMIT_RULE } from '../common/http/page-query.js';
 import { checkQuery, invalidParameters } from '../common/http/query.pipe.js';
 import { Seconds } from '../common/http/seconds.js';
 import { TASK_STATUSES, type TaskStatus } from '../queue/task-status.js';
 
-const LIMIT_RULE = 'must be a whole number from 1 to 500';
 const NAME_RULE = { message: 'must have 1 to 255 characters' };
 const NUL_RULE = { message: 'must not contain a NUL character' };
 
@@ -67,21 +67,6 @@ export function readListQuery(query: Readonly<Record<string, unknown>>): ListQue
   if (errors.length > 0) throw invalidParameters(errors);
   return value;
 }
-
-/** The parameters of lists that only go on page by page. */
-export class PageQuery {
-  @Type(() => Number)
-  @IsInt({ message: LIMIT_RULE })
-  @Min(1, { message: LIMIT_RULE })
-  @Max(500, { message: LIMIT_RULE })
-  limit = 100;
-
-  @IsOptional()
-  @IsString()
-  cursor?: string;
-}
-
-export const PAGE_PARAMETERS = ['limit', 'cursor'];
 
 const WAIT_RULE = { message: 'must be a duration such as 30s or 2m, at most 5m' };
 

@@ -1,13 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import diff from 'microdiff';
 import { Repository } from 'typeorm';
+import { differences } from '../common/differences.js';
 import { didYouMean } from '../common/did-you-mean.js';
 import { Problem } from '../common/problem/problem.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { QueueService } from '../queue/queue.service.js';
-import { storableText } from '../queue/store/storable-text.js';
 import { SpecReader } from '../workflows/spec-reader.js';
 import { specOf, type WorkflowSpec } from '../workflows/workflow.js';
 import type { Speaker } from './decisions.service.js';
@@ -20,10 +19,6 @@ export interface RetryRequest {
   /** A corrected document: a mapping, or a text in YAML or JSON. */
   readonly spec?: unknown;
 }
-
-/** What the ledger keeps of a difference. */
-const MAX_CHANGES = 50;
-const MAX_VALUE = 500;
 
 /** Runs tasks again that have ended, from where they failed, from a step, or with a corrected document. */
 @Injectable()
@@ -79,19 +74,4 @@ function changedSteps(before: WorkflowSpec, after: WorkflowSpec): string[] {
   // What people approved is no longer what would run: they are asked again.
   const asked = after.workflow.steps.filter(({ type, when }) => type === 'approval' || when === 'manual');
   return [...new Set([...changed, ...asked])].map(({ name }) => name);
-}
-
-/** What differs, as places with the values before and after, both cut to a length a reader can take in. */
-function differences(before: WorkflowSpec, after: WorkflowSpec): Record<string, unknown>[] {
-  const cut = (value: unknown) => {
-    const text = JSON.stringify(value);
-    return text.length <= MAX_VALUE ? value : storableText(`${text.slice(0, MAX_VALUE)}…`);
-  };
-  return diff(before, after)
-    .slice(0, MAX_CHANGES)
-    .map((change) => ({
-      path: change.path.join('.'),
-      ...('oldValue' in change ? { from: cut(change.oldValue) } : {}),
-      ...('value' in change ? { to: cut(change.value) } : {}),
-    }));
 }

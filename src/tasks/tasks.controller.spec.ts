@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { Test } from '@nestjs/testing';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { PageQuery, readListQuery } from './list-query.js';
+import { PageQuery } from '../common/http/page-query.js';
+import { readListQuery } from './list-query.js';
 import { TasksController } from './tasks.controller.js';
 import { RetriesService } from './retries.service.js';
 import { TasksService } from './tasks.service.js';

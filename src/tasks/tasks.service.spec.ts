@@ -6,7 +6,8 @@ import { QueueTask } from '../queue/queue-task.entity.js';
 import { ListStore } from '../queue/store/list-store.js';
 import type { TaskListRequest } from '../queue/store/list.sql.js';
 import { QueueService, TaskNotFoundError, TaskStateError } from '../queue/queue.service.js';
-import { PageQuery, readListQuery } from './list-query.js';
+import { PageQuery } from '../common/http/page-query.js';
+import { readListQuery } from './list-query.js';
 import { TasksService } from './tasks.service.js';
 
 const TASK_ID = 'task-01a20575-5554-7463-9141-8018d9736482';

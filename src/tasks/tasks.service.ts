@@ -2,14 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { In, MoreThan, Repository, type FindOptionsSelect } from 'typeorm';
-import { decodeCursor, encodeCursor } from '../common/http/cursor.js';
+import { decodeCursor } from '../common/http/cursor.js';
+import { pageOf, type PageQuery } from '../common/http/page-query.js';
 import { Problem } from '../common/problem/problem.js';
 import { QueueTaskDecision, QueueTaskEvent, QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { QueueService, TaskNotFoundError, TaskStateError } from '../queue/queue.service.js';
 import { ListStore } from '../queue/store/list-store.js';
 import { isTerminal } from '../queue/task-status.js';
-import type { ListQuery, PageQuery } from './list-query.js';
+import type { ListQuery } from './list-query.js';
 import { toEventView, toStepView, toTaskView } from './task.dto.js';
 import type { TaskDetail, TaskEventPage, TaskPage } from './task.dto.js';
 
@@ -65,11 +66,8 @@ export class TasksService {
     };
     const after = query.cursor === undefined ? undefined : decodeCursor(query.cursor);
     const ids = await this.lists.list({ filter, after, limit: query.limit + 1 });
-    const { rows, next } = page(
-      ids.map((id) => ({ id })),
-      query.limit,
-    );
-    const tasks = await this.inOrder(rows.map(({ id }) => id));
+    const { rows, next } = pageOf(ids, query.limit, (id) => id);
+    const tasks = await this.inOrder(rows);
     return { tasks: tasks.map(toTaskView), next_cursor: next };
   }
 
@@ -102,7 +100,7 @@ export class TasksService {
     await this.mustExist(taskId);
     const after = query.cursor ? { id: MoreThan(decodeCursor(query.cursor)) } : {};
     const found = await this.ledger.find({ where: { taskId, ...after }, order: { id: 'ASC' }, take: query.limit + 1 });
-    const { rows, next } = page(found, query.limit);
+    const { rows, next } = pageOf(found, query.limit, ({ id }) => id);
     return { events: rows.map(toEventView), next_cursor: next };
   }
 
@@ -138,10 +136,4 @@ export class TasksService {
 
 export function noSuchTask(taskId: string): Problem {
   return new Problem('task_not_found', `there is no task '${taskId.slice(0, 100)}'`);
-}
-
-/** One row more than the page holds says that there is another page. */
-function page<Row extends { id: string }>(found: Row[], limit: number): { rows: Row[]; next: string | null } {
-  const rows = found.slice(0, limit);
-  return { rows, next: found.length > limit ? encodeCursor(rows.at(-1)!.id) : null };
 }

@@ -10,6 +10,8 @@ import { until } from './until.js';
 export type Row = Record<string, any>;
 
 const TABLES = [
+  'schedule_firings',
+  'schedules',
   'queue_tasks',
   'queue_ready',
   'queue_blocked',

@@ -1,3 +1,4 @@
+import type { ModuleMetadata } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { DatabaseModule } from '../../src/database/database.module.js';
 import { queueEntities } from '../../src/queue/entities.js';
@@ -8,6 +9,7 @@ import { QueueModule } from '../../src/queue/queue.module.js';
 import { QueueService } from '../../src/queue/queue.service.js';
 import { TaskStore } from '../../src/queue/store/task-store.js';
 import { TaskHandler, type TaskOutcome, type TaskRun } from '../../src/queue/task-handler.js';
+import { scheduleEntities } from '../../src/schedules/schedule.entity.js';
 import { Heartbeat } from '../../src/queue/workers/heartbeat.js';
 import { until } from './until.js';
 
@@ -85,12 +87,17 @@ export interface QueueInstance {
   closeNow(): Promise<void>;
 }
 
-export type InstanceOptions = QueueOptions & { handler?: SteeredHandler; behaviour?: Behaviour };
+export type InstanceOptions = QueueOptions & {
+  handler?: SteeredHandler;
+  behaviour?: Behaviour;
+  /** What stands upon the queue. */
+  imports?: ModuleMetadata['imports'];
+};
 
 /** One instance of the queue on a test's database, started. Short lease and poll, so that tests see both soon. */
 export async function startQueue(
   url: string,
-  { behaviour, handler = new SteeredHandler(behaviour), ...options }: InstanceOptions = {},
+  { behaviour, handler = new SteeredHandler(behaviour), imports = [], ...options }: InstanceOptions = {},
 ): Promise<QueueInstance> {
   class Handler extends TaskHandler {
     handle(run: TaskRun): Promise<TaskOutcome> {
@@ -99,11 +106,12 @@ export async function startQueue(
   }
   const module = await Test.createTestingModule({
     imports: [
-      DatabaseModule.forRoot({ url, poolSize: 5, entities: queueEntities }),
+      DatabaseModule.forRoot({ url, poolSize: 5, entities: [...queueEntities, ...scheduleEntities] }),
       QueueModule.forRootAsync({
         handler: Handler,
         useFactory: () => ({ leaseSeconds: 3, pollSeconds: 0.2, shutdownGraceSeconds: 5, version: 'test', ...options }),
       }),
+      ...imports,
     ],
   })
     .setLogger(SILENT)

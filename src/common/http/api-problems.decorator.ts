@@ -40,6 +40,7 @@ const EXAMPLES: Partial<Record<ErrorCode, { detail: string; errors?: ProblemItem
       { path: 'golden_path', message: "there is no golden path 'deploy-ap'", hint: "Did you mean 'deploy-app'?" },
     ],
   },
+  schedule_not_found: { detail: "there is no schedule 'nightly-deploi'" },
   illegal_transition: { detail: 'the task is completed: there is nothing to cancel' },
 };
 

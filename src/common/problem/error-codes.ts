@@ -111,6 +111,11 @@ const registry = {
     title: 'There is no such golden path',
     action: 'See GET /api/golden-paths for the names.',
   },
+  schedule_not_found: {
+    status: 404,
+    title: 'There is no such schedule',
+    action: 'See GET /api/schedules for the names.',
+  },
   method_not_allowed: {
     status: 405,
     title: 'The method is not allowed here',

@@ -411,4 +411,46 @@ describe('Maintenance', () => {
     await advance(POLL);
     expect(removeExpired).toHaveBeenCalledTimes(3);
   });
+
+  describe('the time of a task that another instance has stored', () => {
+    it('ends the sleep where it comes before the next tick, and else does not', async () => {
+      const { maintenance, count } = await started();
+      maintenance.lookIn(2_000);
+      maintenance.lookIn(400);
+      await advance(399);
+      expect(count('look')).toBe(0);
+      await advance(1);
+      expect(count('look')).toBe(1);
+      await advance(POLL - 1);
+      expect(count('look')).toBe(1);
+    });
+
+    it('counts when word of it comes in the middle of a tick', async () => {
+      const { maintenance, answers, count } = await started();
+      const looked = deferred<unknown[]>();
+      answers.look = () => looked.promise;
+      await advance(POLL);
+      maintenance.lookIn(300);
+      looked.resolve([{ ...IDLE }]);
+      answers.look = async () => [{ ...IDLE }];
+      await advance(299);
+      expect(count('look')).toBe(1);
+      await advance(2);
+      expect(count('look')).toBe(2);
+    });
+  });
+
+  it('wakes the workers of its own process when tasks have become free', async () => {
+    const { maintenance, found, promote, wakeUps } = setup();
+    const freed = jest.fn();
+    maintenance.onFreed(freed);
+    void maintenance.start();
+    await advance();
+    expect(freed).not.toHaveBeenCalled();
+    found.next_due_seconds = -1;
+    promote.mockResolvedValueOnce(2);
+    await advance(POLL);
+    expect(freed).toHaveBeenCalledTimes(1);
+    expect(wakeUps.sendReady).toHaveBeenCalledTimes(1);
+  });
 });

@@ -39,6 +39,11 @@ export class Maintenance {
   private ticking: Promise<void> | undefined;
   private stopped = true;
   private again = false;
+  /** When the timer goes off. */
+  private timerAt = Infinity;
+  /** A task that a look may have missed becomes due at this time. */
+  private dueAt = Infinity;
+  private freed: () => void = () => undefined;
   private partitionsAt = 0;
   private forgetKeysAt = 0;
   /** When a chore that rests may be done again. */
@@ -71,6 +76,18 @@ export class Maintenance {
     await this.ticking;
   }
 
+  /** Calls back when tasks have become free for workers. */
+  onFreed(listener: () => void): void {
+    this.freed = listener;
+  }
+
+  /** The time of a task that another instance has stored comes in so many milliseconds. */
+  lookIn(ms: number): void {
+    const at = performance.now() + ms;
+    if (this.ticking) this.dueAt = Math.min(this.dueAt, at);
+    else if (at < this.timerAt) this.schedule(ms);
+  }
+
   /** A task was scheduled: its time may come before the next tick. */
   lookAgain(): void {
     if (this.ticking) this.again = true;
@@ -80,6 +97,7 @@ export class Maintenance {
   private schedule(ms: number): void {
     if (this.stopped) return;
     clearTimeout(this.timer);
+    this.timerAt = performance.now() + ms;
     this.timer = setTimeout(() => void this.begin(), ms);
     this.timer.unref();
   }
@@ -96,6 +114,7 @@ export class Maintenance {
     const pollMs = this.options.pollSeconds * 1_000;
     await this.wakeUps.ensureListening();
     this.again = false;
+    this.dueAt = Infinity;
     const found = await this.chore('look', async () => (await this.database.run<Look>(look, []))[0]!);
     if (found) this.metrics.observe(found);
     let freed = 0;
@@ -117,10 +136,14 @@ export class Maintenance {
       this.forgetKeysAt = performance.now() + FORGET_KEYS_EVERY_MS;
     }
     if (performance.now() >= this.expiredKeysAt) await this.removeExpiredKeys();
-    if (freed > 0) this.wakeUps.sendReady();
+    if (freed > 0) {
+      // This process's own workers without the way through the database, which may be deaf.
+      this.freed();
+      this.wakeUps.sendReady();
+    }
     // More may be due right after what was promoted; what is due and could not be promoted is in other hands.
     const nextDueMs = due(found) ? (promoted > 0 ? 0 : BUSY_MS) : (found?.next_due_seconds ?? Infinity) * 1_000;
-    this.schedule(Math.min(pollMs, nextDueMs));
+    this.schedule(Math.min(pollMs, nextDueMs, Math.max(0, this.dueAt - performance.now())));
   }
 
   /** One batch a tick, and then a rest unless there are more. */

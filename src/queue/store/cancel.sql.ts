@@ -6,7 +6,7 @@ export const lookAt: Statement = {
   text: 'SELECT id, status FROM queue_tasks WHERE task_id = $1',
 };
 
-/** $1 id, $2 actor, $3 reason, $4 request id. Cancels a task that nobody runs, and closes what runs have left of its steps. */
+/** $1 id, $2 actor, $3 reason, $4 request id, $5 cause. Cancels a task that nobody runs, and closes what runs have left of its steps. */
 export const cancelIdle: Statement = {
   name: 'queue_cancel_idle',
   text: `
@@ -22,7 +22,7 @@ WITH settings AS MATERIALIZED (
   SELECT id FROM ready UNION SELECT id FROM blocked UNION SELECT id FROM scheduled
 ), task AS (
   UPDATE queue_tasks t
-  SET status = 'cancelled', cause = 'cancelled', error_message = $3, completed_at = clock_timestamp(),
+  SET status = 'cancelled', cause = $5, error_message = $3, completed_at = clock_timestamp(),
       updated_at = clock_timestamp()
   FROM taken, settings
   WHERE t.id = taken.id AND t.status IN ('pending', 'scheduled', 'retrying', 'waiting')
@@ -37,17 +37,17 @@ SELECT id, concurrency_key FROM task`,
 };
 
 /**
- * $1 id, $2 actor, $3 reason, $4 request id. Asks the instance that runs the task to end it; the task is cancelled when
+ * $1 id, $2 actor, $3 reason, $4 request id, $5 cause. Asks the instance that runs the task to end it; the task is cancelled when
  * its processes have ended. The wish is in the ledger from the start.
  */
 export const requestCancel: Statement = {
   name: 'queue_request_cancel',
   text: `
 WITH lease AS (
-  UPDATE queue_leases SET cancel_requested = true, cancel_reason = $3 WHERE id = $1 RETURNING id, instance
+  UPDATE queue_leases SET cancel_requested = true, cancel_reason = $3, cancel_cause = $5 WHERE id = $1 RETURNING id, instance
 ), noted AS (
   INSERT INTO queue_task_events (kind, task_id, attempt, actor, cause, detail, request_id)
-  SELECT 'operator', t.task_id, t.attempt, $2, 'cancel_requested', jsonb_build_object('reason', $3::text), $4
+  SELECT 'operator', t.task_id, t.attempt, $2, 'cancel_requested', jsonb_strip_nulls(jsonb_build_object('reason', $3::text, 'cause', nullif($5::text, 'cancelled'))), $4
   FROM lease JOIN queue_tasks t ON t.id = lease.id
 )
 SELECT instance FROM lease`,

@@ -9,11 +9,12 @@ WITH settings AS MATERIALIZED (
 ), held AS MATERIALIZED (
   ${locked}
 ), released AS (
-  DELETE FROM queue_leases l USING held WHERE l.id = held.id RETURNING l.id, l.cancel_requested, l.cancel_reason
+  DELETE FROM queue_leases l USING held WHERE l.id = held.id
+  RETURNING l.id, l.cancel_requested, l.cancel_reason, l.cancel_cause
 ), task AS (
   UPDATE queue_tasks t
   SET status = CASE WHEN r.cancel_requested THEN 'cancelled' ELSE 'pending' END,
-      cause = CASE WHEN r.cancel_requested THEN 'cancelled' END,
+      cause = CASE WHEN r.cancel_requested THEN coalesce(r.cancel_cause, 'cancelled') END,
       error_message = CASE WHEN r.cancel_requested THEN r.cancel_reason END,
       completed_at = CASE WHEN r.cancel_requested THEN clock_timestamp() END,
       instance = CASE WHEN r.cancel_requested THEN t.instance END,

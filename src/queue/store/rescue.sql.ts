@@ -33,7 +33,7 @@ WITH settings AS MATERIALIZED (
   ORDER BY l.id FOR UPDATE OF l SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED
 ), released AS (
   DELETE FROM queue_leases l USING held WHERE l.id = held.id
-  RETURNING l.id, l.instance, l.cancel_requested, l.cancel_reason
+  RETURNING l.id, l.instance, l.cancel_requested, l.cancel_reason, l.cancel_cause
 ), verdict AS MATERIALIZED (
   SELECT r.*, t.status = 'pending' AS suspect, CASE WHEN t.status = 'running' AND (s.steps = 0 OR s.started > 0) THEN 1 ELSE 0 END AS crashed
   FROM released r JOIN queue_tasks t ON t.id = r.id
@@ -45,7 +45,7 @@ WITH settings AS MATERIALIZED (
 ), task AS (
   UPDATE queue_tasks t
   SET status = o.status, crashes = t.crashes + v.crashed,
-      cause = CASE o.status WHEN 'cancelled' THEN 'cancelled' WHEN 'failed' THEN 'crash_loop' END,
+      cause = CASE o.status WHEN 'cancelled' THEN coalesce(v.cancel_cause, 'cancelled') WHEN 'failed' THEN 'crash_loop' END,
       error_message = CASE o.status WHEN 'cancelled' THEN v.cancel_reason
         WHEN 'failed' THEN format('given up after %s crashes: the instance that ran it (%s) died each time',
                                   t.crashes + v.crashed, v.instance) END,

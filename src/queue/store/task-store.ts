@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { EncodedTask } from '../new-task.js';
 import type { ClaimedTask, Decision } from '../task-handler.js';
-import type { TaskStatus } from '../task-status.js';
+import type { TaskCause, TaskStatus } from '../task-status.js';
 import { decide, decisionsOn, lockDecisions, wake, wakeDecided } from './decide.sql.js';
 import { doneFor } from './done-for.sql.js';
 import { cancelIdle, lookAt, requestCancel } from './cancel.sql.js';
@@ -87,6 +87,8 @@ export interface StoredRow {
 export interface Signature {
   readonly actor: string;
   readonly requestId?: string;
+  /** Of a cancel: the task's cause; 'cancelled' unless given. */
+  readonly cause?: Extract<TaskCause, 'cancelled' | 'superseded'>;
 }
 
 /** What somebody says to a step that waits for people. */
@@ -149,10 +151,10 @@ export class TaskStore {
     };
   }
 
-  /** Stores tasks in the caller's own transaction, with whose commit the workers are woken. */
-  async enqueueWith(manager: EntityManager, tasks: readonly EncodedTask[]): Promise<void> {
+  /** Stores tasks in the caller's own transaction, with whose commit the workers get the wake-up. */
+  async enqueueWith(manager: EntityManager, tasks: readonly EncodedTask[], wakeUp = 'ready'): Promise<void> {
     await manager.query(enqueue.text, [asArray(tasks)]);
-    await manager.query(notify.text, ['ready']);
+    await manager.query(notify.text, [wakeUp]);
     for (const { concurrencyKey: key } of tasks)
       if (key !== undefined) await manager.query(notify.text, [`key:${key}`]);
   }
@@ -274,14 +276,13 @@ export class TaskStore {
 
   /** Cancels a task that waits; false where it does not wait any more. */
   async cancelIdle(id: string, by: Signature, reason: string): Promise<boolean> {
-    const values = [id, by.actor, reason, by.requestId ?? null];
+    const values = cancelValues(id, by, reason);
     return this.touching(await this.database.run<Keyed>(cancelIdle, values)).length > 0;
   }
 
   /** Asks for the end of a running task; the instance that runs it, or undefined where none does. */
   async requestCancel(id: string, by: Signature, reason: string): Promise<string | undefined> {
-    const values = [id, by.actor, reason, by.requestId ?? null];
-    return (await this.database.run<{ instance: string }>(requestCancel, values))[0]?.instance;
+    return (await this.database.run<{ instance: string }>(requestCancel, cancelValues(id, by, reason)))[0]?.instance;
   }
 
   /** Sends a task that has ended through the queue again; false where it has not ended. */
@@ -367,6 +368,10 @@ export interface ClaimRow {
   queue_time_ms: string;
   start_by_ms: number;
   suspect: boolean;
+}
+
+function cancelValues(id: string, { actor, requestId, cause }: Signature, reason: string): unknown[] {
+  return [id, actor, reason, requestId ?? null, cause ?? 'cancelled'];
 }
 
 /** A time for PostgreSQL; a millisecond earlier, since what JavaScript counts in loses the microseconds. */

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { deferred, recordLogs, standIn, turns } from '../../../test/support/queue-doubles.js';
 import type { QueueDatabase, Statement } from '../store/queue-database.js';
-import { earliestOf, WakeUps, type WakeUp } from './wake-ups.js';
+import { dueInOf, earliestOf, WakeUps, type WakeUp } from './wake-ups.js';
 
 class FakeClient extends EventEmitter {
   readonly connect = jest.fn(async () => undefined);
@@ -62,6 +62,23 @@ describe('WakeUps', () => {
       first.resolve([]);
       await turns();
       expect(sent()).toEqual(['ready', 'cancel:a', 'cancel:b', 'ready']);
+    });
+
+    it('tells in how long the first of the tasks is due that were stored meanwhile', async () => {
+      const { wakeUps, run, sent } = setup();
+      const first = deferred<unknown[]>();
+      run.mockReturnValueOnce(first.promise);
+      wakeUps.sendDue(400.4);
+      for (const ms of [900, 300, 500]) wakeUps.sendDue(ms);
+      first.resolve([]);
+      await turns();
+      wakeUps.sendDue(-20);
+      wakeUps.sendDue(60_001); // everybody looks more often than that
+      await turns();
+      expect(sent()).toEqual(['due:400', 'due:300', 'due:0']);
+      expect((sent() as string[]).map(dueInOf)).toEqual([400, 300, 0]);
+      expect(['ready', 'ready:5', 'cancel:due:7', 'due:x'].map(dueInOf)).toEqual(Array(4).fill(undefined));
+      expect(earliestOf('due:5')).toBeUndefined();
     });
 
     it('names the earliest time at which a new task is promised to start, where all of them are known', async () => {

@@ -4,9 +4,14 @@ import { CHANNEL, notifyAlone } from '../store/notify.sql.js';
 import { QueueDatabase } from '../store/queue-database.js';
 
 const TIMEOUT_MS = 10_000;
+/** Nobody is told of what is due later than this: every instance looks more often. */
+const SOON_MS = 60_000;
 
-/** `key:` a task of that concurrency key was stored in somebody's transaction. `ready:` with the earliest time at which a new task is promised to start (milliseconds), where that is known. */
-export type WakeUp = 'ready' | `ready:${number}` | `key:${string}` | `cancel:${string}`;
+/**
+ * `key:` a task of that concurrency key was stored in somebody's transaction. `ready:` with the earliest time at which a new task is promised to start (milliseconds), where that is known; `due:`
+ * with the milliseconds until a new task's time comes.
+ */
+export type WakeUp = 'ready' | `ready:${number}` | `due:${number}` | `key:${string}` | `cancel:${string}`;
 
 /** The time a wake-up names for new tasks, -Infinity where it names none; undefined where it speaks of no new task. */
 export function earliestOf(wakeUp: string): number | undefined {
@@ -15,8 +20,14 @@ export function earliestOf(wakeUp: string): number | undefined {
   return earliest === undefined ? -Infinity : Number(earliest);
 }
 
+/** In how many milliseconds a task's time comes; undefined where the wake-up speaks of none. */
+export function dueInOf(wakeUp: string): number | undefined {
+  const ms = /^due:(\d+)$/.exec(wakeUp)?.[1];
+  return ms === undefined ? undefined : Number(ms);
+}
+
 /**
- * Tells the other instances that there is work, or a cancel to carry out. A courtesy only: whoever misses one finds out
+ * Tells the other instances that there is work, now or soon, or a cancel to carry out. A courtesy only: whoever misses one finds out
  * by polling. Sent as a statement of its own after the commit (a NOTIFY inside the transaction would serialise commits)
  * and coalesced: however many tasks were stored while one was on its way, one more follows.
  */
@@ -25,6 +36,7 @@ export class WakeUps {
   private readonly logger = new Logger('Queue');
   private readonly pending = new Set<WakeUp>();
   private readyFrom: number | undefined;
+  private dueIn: number | undefined;
   private readonly connection: DedicatedConnection;
   private listener: (wakeUp: WakeUp) => void = () => undefined;
   private sending = false;
@@ -40,6 +52,13 @@ export class WakeUps {
   /** There are new tasks, none promised to start before `earliest`. */
   sendReady(earliest = -Infinity): void {
     this.readyFrom = Math.min(this.readyFrom ?? Infinity, earliest);
+    if (!this.sending) void this.sendPending();
+  }
+
+  /** A task's time comes in so many milliseconds. Relative: no clock of one machine is held against another's. */
+  sendDue(ms: number): void {
+    if (ms > SOON_MS) return;
+    this.dueIn = Math.min(this.dueIn ?? Infinity, Math.max(0, Math.round(ms)));
     if (!this.sending) void this.sendPending();
   }
 
@@ -75,11 +94,12 @@ export class WakeUps {
   private async sendPending(): Promise<void> {
     this.sending = true;
     try {
-      while (this.pending.size > 0 || this.readyFrom !== undefined) {
+      while (this.pending.size > 0 || this.readyFrom !== undefined || this.dueIn !== undefined) {
         const wakeUps = [...this.pending];
         if (this.readyFrom !== undefined)
           wakeUps.push(Number.isFinite(this.readyFrom) ? `ready:${this.readyFrom}` : 'ready');
-        this.readyFrom = undefined;
+        if (this.dueIn !== undefined) wakeUps.push(`due:${this.dueIn}`);
+        this.readyFrom = this.dueIn = undefined;
         this.pending.clear();
         for (const wakeUp of wakeUps) await this.database.run(notifyAlone, [wakeUp]);
       }

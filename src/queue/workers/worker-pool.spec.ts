@@ -50,6 +50,7 @@ function setup({ workers = 3, prefetch = 0 }: { workers?: number; prefetch?: num
   const heartbeat = { instanceId: 'me' };
   const metrics = new MetricsCollector();
   const sendReady = jest.fn();
+  const sendDue = jest.fn();
   const pool = new WorkerPool(
     standIn<TaskHandler>(handler),
     standIn<TaskStore>({ handBack, handBackUnlocked: handBack }),
@@ -57,7 +58,7 @@ function setup({ workers = 3, prefetch = 0 }: { workers?: number; prefetch?: num
     standIn<StatusBatcher>({ finish, start: begin }),
     standIn<Heartbeat>(heartbeat),
     metrics,
-    standIn<WakeUps>({ sendReady }),
+    standIn<WakeUps>({ sendReady, sendDue }),
     queueOptions({ workers, prefetch }),
   );
   const freed = jest.fn();
@@ -97,6 +98,7 @@ function setup({ workers = 3, prefetch = 0 }: { workers?: number; prefetch?: num
     key,
     run,
     sendReady,
+    sendDue,
   };
 }
 
@@ -245,9 +247,11 @@ describe('WorkerPool', () => {
     });
 
     it('say so in log and count', async () => {
-      const { run, metrics } = setup();
+      const { run, metrics, sendDue, finish } = setup();
       await run(FAILED, { maxAttempts: 2 });
       expect(metrics.snapshot()).toMatchObject({ retrying: 1, failed: 0 });
+      // So that whoever sleeps is awake by then.
+      expect(sendDue.mock.calls).toEqual([[finish.mock.calls[0]![0].retry_seconds! * 1_000]]);
       expect(logs.at(-1)).toMatchObject({ level: 'warn', msg: 'Task will be retried' });
     });
   });

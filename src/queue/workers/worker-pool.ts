@@ -227,6 +227,7 @@ export class WorkerPool {
       if (finished.status === 'pending') this.wakeUps.sendReady();
       return;
     }
+    if (finished.status === 'retrying') this.wakeUps.sendDue((ending.retry_seconds ?? 0) * 1_000);
     const facts = finished.status === 'completed' ? {} : { cause: ending.cause, error: ending.error_message };
     this.finished(finished.status, Math.round(Number(finished.execution_time_ms)), { ...labels, ...facts });
   }

@@ -178,7 +178,10 @@ describe('when all slots are taken', () => {
     const second = await queue.enqueue(keyed('app'));
     const newest = await queue.enqueue(keyed('app', { whenFull: 'replace' }));
     await fixture.allBecome([later.taskId, first.taskId, second.taskId], 'cancelled');
-    expect((await fixture.task(first.taskId)).error_message).toBe(`superseded by ${newest.taskId}`);
+    expect(await fixture.task(first.taskId)).toMatchObject({
+      cause: 'superseded',
+      error_message: `superseded by ${newest.taskId}`,
+    });
     const run = await handler.run(2);
     expect(run.task.taskId).toBe(newest.taskId);
     gate.release();
