@@ -126,6 +126,8 @@ describe('QueueRuntime', () => {
     it.each<[WakeUp, string[]]>([
       ['ready', ['claimer.wake']],
       ['cancel:me', ['heartbeat.beatNow']],
+      ['instance:me', ['heartbeat.beatNow']],
+      ['instance:other', []],
       ['cancel:another', []],
       ['cancel:', []],
       ['nonsense' as WakeUp, []],

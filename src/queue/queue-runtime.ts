@@ -49,7 +49,8 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
       const earliest = earliestOf(wakeUp);
       if (earliest !== undefined) this.claimer.wake(earliest);
       else if (wakeUp.startsWith('key:')) this.admitter.admit([wakeUp.slice('key:'.length)]);
-      else if (wakeUp === `cancel:${this.heartbeat.instanceId}`) void this.heartbeat.beatNow();
+      else if (/^(cancel|instance):(.*)$/.exec(wakeUp)?.[2] === this.heartbeat.instanceId)
+        void this.heartbeat.beatNow();
     });
     this.claimer.start();
     await this.maintenance.start();

@@ -15,6 +15,8 @@ export class QueueStats {
   tasks_completed: number;
   tasks_failed: number;
   tasks_cancelled: number;
+  /** Tasks that began after the time promised for it; one promise counts once. */
+  promises_missed: number;
   /** Mean time between the moment a task could run and its start, over all starts. */
   avg_queue_time_ms: number;
   /** Mean time of a run, over all runs that ended a task. */

@@ -1,5 +1,7 @@
 import { Module, type DynamicModule, type ModuleMetadata, type Provider, type Type } from '@nestjs/common';
 import { EnqueueBatcher } from './enqueue-batcher.js';
+import { InstancesController } from './instances.controller.js';
+import { InstancesService } from './instances.service.js';
 import { Admitter } from './maintenance/admitter.js';
 import { Maintenance } from './maintenance/maintenance.js';
 import { Pauses } from './maintenance/pauses.js';
@@ -12,6 +14,7 @@ import { QueueRuntime } from './queue-runtime.js';
 import { PausesController } from './pauses.controller.js';
 import { QueueController } from './queue.controller.js';
 import { QueueService } from './queue.service.js';
+import { InstanceStore } from './store/instance-store.js';
 import { JournalStore } from './store/journal-store.js';
 import { ListStore } from './store/list-store.js';
 import { LogReader } from './store/log-reader.js';
@@ -49,7 +52,7 @@ export class QueueModule {
       module: QueueModule,
       global: true,
       imports: options.imports ?? [],
-      controllers: options.controller ? [QueueController, PausesController] : [],
+      controllers: options.controller ? [QueueController, PausesController, InstancesController] : [],
       providers: [
         {
           provide: QUEUE_OPTIONS,
@@ -62,6 +65,8 @@ export class QueueModule {
         MetricsCollector,
         TaskStore,
         StatsStore,
+        InstancesService,
+        InstanceStore,
         EnqueueBatcher,
         Claimer,
         WorkerPool,
@@ -79,7 +84,7 @@ export class QueueModule {
         ListStore,
         LogReader,
       ],
-      exports: [QueueService, QueueRuntime, MetricsCollector, ListStore, LogReader],
+      exports: [QueueService, InstancesService, QueueRuntime, MetricsCollector, ListStore, LogReader],
     };
   }
 }

@@ -101,6 +101,11 @@ const registry = {
     title: 'There is no such task',
     action: 'Check the task id.',
   },
+  instance_not_found: {
+    status: 404,
+    title: 'There is no such living instance',
+    action: 'See GET /api/queue/instances for the ids; an instance gets a new one with each start.',
+  },
   golden_path_not_found: {
     status: 404,
     title: 'There is no such golden path',

@@ -14,6 +14,7 @@ const EMPTY = {
   tasks_completed: 0,
   tasks_failed: 0,
   tasks_cancelled: 0,
+  promises_missed: 0,
   avg_queue_time_ms: 0,
   avg_execution_time_ms: 0,
 };
