@@ -16,6 +16,7 @@ import { QueueController } from './queue.controller.js';
 import { QueueService } from './queue.service.js';
 import { InstanceStore } from './store/instance-store.js';
 import { JournalStore } from './store/journal-store.js';
+import { LineStore } from './store/line-store.js';
 import { ListStore } from './store/list-store.js';
 import { LogReader } from './store/log-reader.js';
 import { QueueDatabase } from './store/queue-database.js';
@@ -81,10 +82,11 @@ export class QueueModule {
         Heartbeat,
         QueueDatabase,
         JournalStore,
+        LineStore,
         ListStore,
         LogReader,
       ],
-      exports: [QueueService, InstancesService, QueueRuntime, MetricsCollector, ListStore, LogReader],
+      exports: [QueueService, InstancesService, QueueRuntime, MetricsCollector, LineStore, ListStore, LogReader],
     };
   }
 }

@@ -11,6 +11,8 @@ import { RetriesService } from './retries.service.js';
 import { TaskLogsService } from './task-logs.service.js';
 import { TasksController } from './tasks.controller.js';
 import { TasksService } from './tasks.service.js';
+import { WhyController } from './why/why.controller.js';
+import { WhyService } from './why/why.service.js';
 
 export interface TasksModuleOptions extends Pick<ModuleMetadata, 'imports'> {
   /** Who reads corrected documents. */
@@ -23,12 +25,13 @@ export class TasksModule {
     return {
       module: TasksModule,
       imports: [TypeOrmModule.forFeature(queueEntities), ...imports],
-      controllers: [TasksController, DecisionsController, LogsController],
+      controllers: [TasksController, DecisionsController, LogsController, WhyController],
       providers: [
         TasksService,
         DecisionsService,
         RetriesService,
         TaskLogsService,
+        WhyService,
         LogWatch,
         OpenAnswers,
         { provide: SpecReader, useExisting: specReader as never },
