@@ -96,7 +96,7 @@ function approval({ steps, decisions, line }: Standing): Blocker {
     message: `step '${step.name}' waits for ${whose} to decide (${made} of ${count} approvals)${text}`,
     step: step.name,
     other_steps: others.map(({ name }) => name),
-    approvers: approvers as string[] | null,
+    approvers: approvers,
     approvals: made,
     approvals_needed: count,
     since,

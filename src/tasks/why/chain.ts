@@ -16,7 +16,7 @@ type Told = readonly [what: string, message: string];
 
 const text = (event: QueueTaskEvent, field: string): string | undefined => {
   const value = event.detail?.[field];
-  return value === undefined || value === null ? undefined : String(value);
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
 };
 const after = (detail: string | undefined | null) => (detail ? `: ${detail}` : '');
 
@@ -27,7 +27,10 @@ function transition(event: QueueTaskEvent): Told | undefined {
   if (to === 'completed') return ['completed', `attempt ${attempt} completed`];
   if (to === 'failed') return ['failed', `failed with cause ${cause}${error}`];
   if (to === 'retrying') return ['attempt_failed', `attempt ${attempt} failed with cause ${cause}${error}`];
-  if (to === 'cancelled') return [cause === 'superseded' ? 'superseded' : 'cancelled', `${cause ?? to}${error}`];
+  if (to === 'cancelled') {
+    const what = cause === 'superseded' ? cause : to;
+    return [what, text(event, 'error_message') ?? `${what} by ${actor}`];
+  }
   if (to !== 'pending') return undefined;
   if (cause === 'redriven') return ['redriven', `sent through the queue again by ${actor}`];
   if (from !== 'running') return undefined;
@@ -69,9 +72,8 @@ export function summaryOf(task: Ended, chain: readonly ChainLink[]): string {
     return sentence(`Failed at attempt ${task.attempt} with cause ${task.cause ?? 'unknown'}${after(error)}`);
   }
   const by = chain.find(({ what }) => what === 'cancelled' || what === 'superseded')?.by;
-  const who = by === undefined || error?.includes(by) ? '' : ` by ${by}`;
-  const how = task.cause === 'superseded' ? 'Cancelled as superseded' : 'Cancelled';
-  return sentence(`${how}${who}${after(error)}`);
+  if (error && /^(cancelled|superseded) by /.test(error)) return sentence(error);
+  return sentence(`Cancelled${by === undefined ? '' : ` by ${by}`}${after(error)}`);
 }
 
 export function sentence(words: string): string {
