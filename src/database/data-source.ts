@@ -5,9 +5,10 @@ import { Prefetch1764000000000 } from './migrations/1764000000000-prefetch.js';
 import { JoinedTransitions1764100000000 } from './migrations/1764100000000-joined-transitions.js';
 import { WaitingSteps1764200000000 } from './migrations/1764200000000-waiting-steps.js';
 import { KeysAndPauses1764250000000 } from './migrations/1764250000000-keys-and-pauses.js';
-import { Idempotency1764600000000 } from './migrations/1764600000000-idempotency.js';
-import { DeadLetters1764400000000 } from './migrations/1764400000000-dead-letters.js';
 import { Schedules1764300000000 } from './migrations/1764300000000-schedules.js';
+import { DeadLetters1764400000000 } from './migrations/1764400000000-dead-letters.js';
+import { Idempotency1764600000000 } from './migrations/1764600000000-idempotency.js';
+import { Promises1764700000000 } from './migrations/1764700000000-promises.js';
 
 /** Any number that no other program on the same database uses for an advisory lock. */
 const MIGRATION_LOCK = 7_381_001;
@@ -19,9 +20,10 @@ export const migrations = [
   JoinedTransitions1764100000000,
   WaitingSteps1764200000000,
   KeysAndPauses1764250000000,
-  Idempotency1764600000000,
-  DeadLetters1764400000000,
   Schedules1764300000000,
+  DeadLetters1764400000000,
+  Idempotency1764600000000,
+  Promises1764700000000,
 ];
 
 export function dataSourceOptions(url: string, poolSize = 10) {

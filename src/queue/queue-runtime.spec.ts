@@ -139,6 +139,8 @@ describe('QueueRuntime', () => {
       ['ready', ['claimer.wake']],
       ['cancel:me', ['heartbeat.beatNow']],
       ['due:250', ['maintenance.lookIn 250']],
+      ['instance:me', ['heartbeat.beatNow']],
+      ['instance:other', []],
       ['cancel:another', []],
       ['cancel:', []],
       ['nonsense' as WakeUp, []],

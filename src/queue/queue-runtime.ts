@@ -53,7 +53,8 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
       if (earliest !== undefined) this.claimer.wake(earliest);
       else if (wakeUp.startsWith('key:')) this.admitter.admit([wakeUp.slice('key:'.length)]);
       else if (dueIn !== undefined) this.maintenance.lookIn(dueIn);
-      else if (wakeUp === `cancel:${this.heartbeat.instanceId}`) void this.heartbeat.beatNow();
+      else if (/^(cancel|instance):(.*)$/.exec(wakeUp)?.[2] === this.heartbeat.instanceId)
+        void this.heartbeat.beatNow();
     });
     this.maintenance.onFreed(() => this.claimer.wake());
     this.claimer.start();

@@ -21,6 +21,8 @@ export class QueueStats {
   tasks_cancelled: number;
   /** At the rate of the last two minutes; null where the instance that answers has not watched for a second or two yet. */
   completed_per_minute: number | null;
+  /** Tasks that began after the time promised for it; one promise counts once. */
+  promises_missed: number;
   /** Mean time between the moment a task could run and its start, over all starts. */
   avg_queue_time_ms: number;
   /** Mean time of a run, over all runs that ended a task. */

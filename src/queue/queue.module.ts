@@ -5,6 +5,8 @@ import { BulkOperations } from './bulk/bulk-operations.js';
 import { BulkVerbs } from './bulk/bulk-verbs.js';
 import { JobRunner } from './bulk/job-runner.js';
 import { EnqueueBatcher } from './enqueue-batcher.js';
+import { InstancesController } from './instances.controller.js';
+import { InstancesService } from './instances.service.js';
 import { Admitter } from './maintenance/admitter.js';
 import { Maintenance } from './maintenance/maintenance.js';
 import { Pauses } from './maintenance/pauses.js';
@@ -18,11 +20,13 @@ import { QueueRuntime } from './queue-runtime.js';
 import { PausesController } from './pauses.controller.js';
 import { QueueController } from './queue.controller.js';
 import { QueueService } from './queue.service.js';
-import { IdempotencyStore } from './store/idempotency-store.js';
 import { DeadLetterStore } from './store/dead-letter-store.js';
+import { IdempotencyStore } from './store/idempotency-store.js';
+import { InstanceStore } from './store/instance-store.js';
 import { JobStore } from './store/job-store.js';
 import { JournalStore } from './store/journal-store.js';
 import { LedgerStore } from './store/ledger-store.js';
+import { LineStore } from './store/line-store.js';
 import { ListStore } from './store/list-store.js';
 import { LogReader } from './store/log-reader.js';
 import { QueueDatabase } from './store/queue-database.js';
@@ -60,7 +64,7 @@ export class QueueModule {
       module: QueueModule,
       global: true,
       imports: options.imports ?? [],
-      controllers: options.controller ? [QueueController, PausesController] : [],
+      controllers: options.controller ? [QueueController, PausesController, InstancesController] : [],
       providers: [
         {
           provide: QUEUE_OPTIONS,
@@ -74,6 +78,8 @@ export class QueueModule {
         TaskStore,
         StatsStore,
         IdempotencyStore,
+        InstancesService,
+        InstanceStore,
         EnqueueBatcher,
         Backpressure,
         AppLoad,
@@ -92,6 +98,7 @@ export class QueueModule {
         QueueDatabase,
         JournalStore,
         LedgerStore,
+        LineStore,
         ListStore,
         LogReader,
         ScheduleTaskStore,
@@ -103,7 +110,7 @@ export class QueueModule {
       ],
       exports: [
         ...[QueueService, QueueRuntime, MetricsCollector, ListStore, LogReader, LedgerStore],
-        ...[DeadLetterStore, BulkOperations, ScheduleTaskStore],
+        ...[DeadLetterStore, BulkOperations, ScheduleTaskStore, InstancesService, LineStore],
       ],
     };
   }

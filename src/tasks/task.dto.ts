@@ -106,7 +106,7 @@ export class TaskEventPage {
 
 export function taskLinks(taskId: string): Record<string, string> {
   const self = `/api/tasks/${taskId}`;
-  return { self, events: `${self}/events`, logs: `${self}/logs` };
+  return { self, events: `${self}/events`, logs: `${self}/logs`, why: `${self}/why` };
 }
 
 export function toTaskView(task: QueueTask): TaskView {

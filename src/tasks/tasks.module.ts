@@ -16,6 +16,8 @@ import { RetriesService } from './retries.service.js';
 import { TaskLogsService } from './task-logs.service.js';
 import { TasksController } from './tasks.controller.js';
 import { TasksService } from './tasks.service.js';
+import { WhyController } from './why/why.controller.js';
+import { WhyService } from './why/why.service.js';
 
 export interface TasksModuleOptions extends Pick<ModuleMetadata, 'imports'> {
   /** Who reads corrected documents. */
@@ -29,7 +31,7 @@ export class TasksModule {
       module: TasksModule,
       imports: [TypeOrmModule.forFeature(queueEntities), ...imports],
       controllers: [
-        ...[TasksController, DecisionsController, LogsController],
+        ...[TasksController, DecisionsController, LogsController, WhyController],
         ...[BulkCancelController, DeadLettersController, JobsController],
       ],
       providers: [
@@ -39,6 +41,7 @@ export class TasksModule {
         DeadLettersService,
         BulkService,
         TaskLogsService,
+        WhyService,
         LogWatch,
         OpenAnswers,
         { provide: SpecReader, useExisting: specReader as never },

@@ -99,7 +99,12 @@ describe('a submission', () => {
       metadata: { user: 'admin', source: 'api', golden_path: 'deploy-app' },
       outputs: {},
       steps: [{ ...step, ...times, cause: null, error_message: null, outputs: {}, tries: 1, waits_for: null }],
-      links: { self: `/api/tasks/${taskId}`, events: `/api/tasks/${taskId}/events`, logs: `/api/tasks/${taskId}/logs` },
+      links: {
+        self: `/api/tasks/${taskId}`,
+        events: `/api/tasks/${taskId}/events`,
+        logs: `/api/tasks/${taskId}/logs`,
+        why: `/api/tasks/${taskId}/why`,
+      },
     });
     const logs = await service.get(answer.json.links.logs as string);
     expect(logs.headers['content-type']).toBe('text/plain; charset=utf-8');

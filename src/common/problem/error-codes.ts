@@ -106,6 +106,11 @@ const registry = {
     title: 'There is no such job',
     action: 'See GET /api/queue/jobs for those there are.',
   },
+  instance_not_found: {
+    status: 404,
+    title: 'There is no such living instance',
+    action: 'See GET /api/queue/instances for the ids; an instance gets a new one with each start.',
+  },
   golden_path_not_found: {
     status: 404,
     title: 'There is no such golden path',

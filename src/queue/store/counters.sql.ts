@@ -12,6 +12,7 @@ const COLUMNS = [
   'tasks_enqueued',
   'tasks_started',
   'queue_time_ms',
+  'promises_missed',
   'tasks_completed',
   'tasks_failed',
   'tasks_cancelled',

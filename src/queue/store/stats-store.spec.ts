@@ -20,6 +20,7 @@ const ROW = {
   tasks_enqueued: 100,
   tasks_started: 3,
   queue_time_ms: 100,
+  promises_missed: 6,
   tasks_completed: 70,
   tasks_failed: 80,
   tasks_cancelled: 90,
@@ -45,6 +46,7 @@ describe('StatsStore', () => {
       tasks_completed: 70,
       tasks_failed: 80,
       tasks_cancelled: 90,
+      promises_missed: 6,
       avg_queue_time_ms: 33.33,
       avg_execution_time_ms: 125.13,
     });

@@ -29,6 +29,7 @@ export class StatsStore {
       tasks_completed: value('tasks_completed'),
       tasks_failed: value('tasks_failed'),
       tasks_cancelled: value('tasks_cancelled'),
+      promises_missed: value('promises_missed'),
       avg_queue_time_ms: mean(value('queue_time_ms'), value('tasks_started')),
       avg_execution_time_ms: mean(value('execution_time_ms'), value('runs_ended')),
     };

@@ -44,6 +44,8 @@ function setup({ workers = 5, prefetch = 0 }: { workers?: number; prefetch?: num
     has: (id: string, token: string) => runs.has(runKey(id, token)),
     abort: (key: string, reason: AbortReason) => void (runs.has(key) && aborted.push([key, reason])),
     abortAll: jest.fn<void, [AbortReason]>(),
+    resize: jest.fn<void, [number]>(),
+    handBackPrefetched: jest.fn(async () => undefined),
     onWorkerFree: (callback: () => void) => void (onFree = callback),
   };
   const claims: Claim[] = [];
@@ -97,6 +99,37 @@ describe('Claimer', () => {
   afterEach(() => {
     jest.useRealTimers();
     jest.restoreAllMocks();
+  });
+
+  describe('told to drain', () => {
+    it('claims nothing more, hands back what it has taken ahead, and goes on when told so', async () => {
+      const { claimer, claims, pool, answer } = setup();
+      claimer.start();
+      await answer(0);
+      claimer.onWish({ workers: 5, draining: true });
+      expect(pool.resize).toHaveBeenCalledWith(5);
+      expect(pool.handBackPrefetched).toHaveBeenCalledTimes(1);
+      claimer.wake();
+      await advance(5_000);
+      expect(claims).toHaveLength(1);
+      const stored = jest.fn(async (_offer: Offer | undefined) => ({ result: 'stored', taken: [] }));
+      await claimer.offerWorkers(stored);
+      expect(stored).toHaveBeenCalledWith(undefined);
+      claimer.onWish({ workers: 7, draining: false });
+      await advance();
+      expect(pool.resize).toHaveBeenLastCalledWith(7);
+      expect(claims).toHaveLength(2);
+    });
+
+    it('hands back as well what a claim under way has taken ahead', async () => {
+      const { claimer, pool, answer } = setup({ prefetch: 5 });
+      claimer.start();
+      claimer.onWish({ workers: 5, draining: true });
+      pool.handBackPrefetched.mockClear();
+      await answer(0, '1', '2');
+      expect(pool.take).toHaveBeenCalledTimes(1);
+      expect(pool.handBackPrefetched).toHaveBeenCalledTimes(1);
+    });
   });
 
   describe('claims', () => {

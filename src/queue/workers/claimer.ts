@@ -4,7 +4,7 @@ import { isDatabaseUnavailable } from '../../common/problem/database-errors.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from '../queue-options.js';
 import { TaskStore, type Offer } from '../store/task-store.js';
 import type { ClaimedTask } from '../task-handler.js';
-import { Heartbeat, type HeldLease, type LeaseHolder } from './heartbeat.js';
+import { Heartbeat, type HeldLease, type InstanceWish, type LeaseHolder } from './heartbeat.js';
 import { runKey } from './run.js';
 import { WorkerPool } from './worker-pool.js';
 
@@ -39,6 +39,8 @@ export class Claimer implements LeaseHolder {
   private floor = -Infinity;
   private nextFullLook = 0;
   private running = false;
+  /** By an operator's word: nothing is claimed until it is taken back. */
+  private draining = false;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -136,6 +138,14 @@ export class Claimer implements LeaseHolder {
     if (strays.length > 0) void this.handBack(strays);
   }
 
+  onWish({ workers, draining }: InstanceWish): void {
+    this.logger.log({ msg: 'This instance was told to change', workers, draining });
+    this.draining = draining;
+    this.pool.resize(workers);
+    if (draining) void this.pool.handBackPrefetched();
+    else this.wake();
+  }
+
   private async handBack(strays: { id: string; token: string }[]): Promise<void> {
     try {
       await this.store.handBackUnlocked(strays, `worker:${this.heartbeat.instanceId}`, 'handed_back');
@@ -164,7 +174,7 @@ export class Claimer implements LeaseHolder {
   }
 
   private get canClaim(): boolean {
-    return this.running && this.pool.room >= this.leastRoom && this.heartbeat.alive;
+    return this.running && !this.draining && this.pool.room >= this.leastRoom && this.heartbeat.alive;
   }
 
   /** Prefetched tasks come in large hands: a claim for each worker that becomes free would be a claim for each task. */
@@ -182,6 +192,8 @@ export class Claimer implements LeaseHolder {
       if (instance !== this.heartbeat.instanceId) return;
       if (this.options.prefetch > 0) this.pool.take(tasks);
       else for (const task of tasks) this.pool.start(task);
+      // They were on their way when it was told to drain.
+      if (this.draining) await this.pool.handBackPrefetched();
     } finally {
       // Not before the runs stand in the pool: their leases would look like strays.
       this.openTokens.delete(token);

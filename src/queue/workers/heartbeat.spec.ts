@@ -26,7 +26,7 @@ function setup({ leaseSeconds = 30 }: { leaseSeconds?: number } = {}) {
   const queries: Query[] = [];
   const leases: HeldLease[] = [];
   const answers: Record<string, (query: Query) => Promise<unknown[]>> = {
-    queue_renew: async () => [{ renewed: 1 }],
+    queue_renew: async () => [{ workers: 4, draining: false }],
     queue_leases_of: async () => leases,
   };
   const newClient = jest.fn((_timeoutMs: number) =>
@@ -47,6 +47,7 @@ function setup({ leaseSeconds = 30 }: { leaseSeconds?: number } = {}) {
       return new Set(['known']);
     }),
     onLeases: jest.fn<void, Parameters<LeaseHolder['onLeases']>>(() => void trail.push('leases')),
+    onWish: jest.fn<void, Parameters<LeaseHolder['onWish']>>(),
   };
   const options = queueOptions({ leaseSeconds, workers: 4, version: '1.2.3' });
   const heartbeat = new Heartbeat(standIn<QueueDatabase>({ newClient }), options);
@@ -88,7 +89,7 @@ describe('Heartbeat', () => {
       expect(queries).toMatchObject([
         {
           name: 'queue_join',
-          values: [heartbeat.instanceId, 30, expect.any(String), process.pid, '1.2.3', 4],
+          values: [heartbeat.instanceId, 30, expect.any(String), process.pid, '1.2.3', 4, false, false],
         },
       ]);
       const other = setup();
@@ -287,6 +288,37 @@ describe('Heartbeat', () => {
     expect(heartbeat.instanceId).toBe(firstId);
     expect(heartbeat.alive).toBe(true);
     expect(holder.onLeaseLost).not.toHaveBeenCalled();
+  });
+
+  describe('what operators want', () => {
+    it('is handed on when a renewal brings something else, once', async () => {
+      const { answers, holder } = await started();
+      await advance(BEAT);
+      expect(holder.onWish).not.toHaveBeenCalled();
+      answers.queue_renew = async () => [{ workers: 9, draining: true }];
+      await advance(2 * BEAT);
+      expect(holder.onWish.mock.calls).toEqual([[{ workers: 9, draining: true }]]);
+    });
+
+    it('goes with the instance into its next life', async () => {
+      const { answers, queries } = await started();
+      answers.queue_renew = async () => [{ workers: 9, draining: true }];
+      await advance(BEAT);
+      answers.queue_renew = async () => [];
+      await advance(BEAT + 1);
+      expect(queries.at(-1)).toMatchObject({ name: 'queue_join', values: expect.arrayContaining([9, true, false]) });
+    });
+
+    it('is no matter to one that ends: it drains for good, in its next life too', async () => {
+      const { heartbeat, answers, holder, queries } = await started();
+      await heartbeat.startDraining();
+      answers.queue_renew = async () => [{ workers: 9, draining: false }];
+      await advance(BEAT);
+      expect(holder.onWish).not.toHaveBeenCalled();
+      answers.queue_renew = async () => [];
+      await advance(BEAT + 1);
+      expect(queries.at(-1)!.values.slice(-2)).toEqual([true, true]);
+    });
   });
 
   describe('beatNow', () => {

@@ -13,6 +13,13 @@ export interface HeldLease {
   readonly cancel_requested: boolean;
 }
 
+/** What operators want of an instance; its row in queue_instances holds it. */
+export interface InstanceWish {
+  readonly workers: number;
+  /** Claim nothing, finish what runs. */
+  readonly draining: boolean;
+}
+
 /** Whoever owns the runs; the heartbeat tells it what the database says of them. */
 export interface LeaseHolder {
   /** Every run of this instance has lost its lease. */
@@ -20,6 +27,8 @@ export interface LeaseHolder {
   /** Called before the leases are read; what comes back is handed to `onLeases` with them. */
   beforeLeasesRead(): ReadonlySet<string>;
   onLeases(leases: readonly HeldLease[], known: ReadonlySet<string>): void;
+  /** What is wanted has changed. */
+  onWish(wish: InstanceWish): void;
 }
 
 const MAX_MARGIN_SECONDS = 5;
@@ -31,7 +40,8 @@ const RETRY_MS = 500;
  *
  * The local deadline is the moment before the last successful renewal was *sent*, plus the lease, less a margin, by the
  * monotonic clock. Past it every run is aborted, whether or not the database answers; the instance then joins again
- * under a new id, since the old one's claims are anybody's.
+ * under a new id, since the old one's claims are anybody's. What operators want of the instance comes with each renewal,
+ * and goes with it into its next life.
  */
 @Injectable()
 export class Heartbeat implements RunLease {
@@ -47,6 +57,8 @@ export class Heartbeat implements RunLease {
   private guard: NodeJS.Timeout | undefined;
   private beating: Promise<void> | undefined;
   private stopped = true;
+  private wish: InstanceWish;
+  private stopping = false;
 
   constructor(
     database: QueueDatabase,
@@ -54,6 +66,7 @@ export class Heartbeat implements RunLease {
   ) {
     this.leaseMs = options.leaseSeconds * 1_000;
     this.marginMs = Math.min(this.leaseMs / 5, MAX_MARGIN_SECONDS * 1_000);
+    this.wish = { workers: options.workers, draining: false };
     this.connection = new DedicatedConnection(database, this.leaseMs / 3);
   }
 
@@ -91,7 +104,9 @@ export class Heartbeat implements RunLease {
     await this.beat();
   }
 
+  /** The process is about to end. */
   async startDraining(): Promise<void> {
+    this.stopping = true;
     await this.connection.run(startDraining, [this.id]).catch(() => undefined);
   }
 
@@ -109,8 +124,10 @@ export class Heartbeat implements RunLease {
   private async join(): Promise<void> {
     const id = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
     const sent = performance.now();
-    const { leaseSeconds, version, workers } = this.options;
-    await this.connection.run(join, [id, leaseSeconds, hostname(), process.pid, version, workers]);
+    const { leaseSeconds, version } = this.options;
+    const { workers, draining } = this.wish;
+    const row = [hostname(), process.pid, version, workers, draining || this.stopping, this.stopping];
+    await this.connection.run(join, [id, leaseSeconds, ...row]);
     this.id = id;
     this.renewedAt(sent);
   }
@@ -131,11 +148,12 @@ export class Heartbeat implements RunLease {
       } else {
         const id = this.id;
         const sent = performance.now();
-        const renewed = await this.connection.run(renew, [id, this.options.leaseSeconds]);
+        const [renewed] = await this.connection.run<InstanceWish>(renew, [id, this.options.leaseSeconds]);
         if (this.id !== id) {
           next = 0; // the answer came after the deadline: the runs have been told already
-        } else if (renewed.length > 0) {
+        } else if (renewed) {
           this.renewedAt(sent);
+          this.comply(renewed);
           await this.reconcile();
         } else {
           this.lose('the database has given it up');
@@ -148,6 +166,13 @@ export class Heartbeat implements RunLease {
       this.logger.warn({ msg: 'Heartbeat failed', instance: this.id, error: reason });
     }
     this.schedule(next);
+  }
+
+  private comply({ workers, draining }: InstanceWish): void {
+    if (workers === this.wish.workers && draining === this.wish.draining) return;
+    this.wish = { workers, draining };
+    // A drain at the end of the process goes its own way, and for good.
+    if (!this.stopping) this.holder?.onWish(this.wish);
   }
 
   private async reconcile(): Promise<void> {

@@ -8,10 +8,12 @@ const TIMEOUT_MS = 10_000;
 const SOON_MS = 60_000;
 
 /**
- * `key:` a task of that concurrency key was stored in somebody's transaction. `ready:` with the earliest time at which a new task is promised to start (milliseconds), where that is known; `due:`
- * with the milliseconds until a new task's time comes.
+ * `ready:` with the earliest time at which a new task is promised to start (milliseconds), where that is known; `due:` with
+ * the milliseconds until a new task's time comes; `key:` a task of that concurrency key was stored in somebody's
+ * transaction. The others are for one instance.
  */
-export type WakeUp = 'ready' | `ready:${number}` | `due:${number}` | `key:${string}` | `cancel:${string}`;
+export type WakeUp =
+  'ready' | `ready:${number}` | `due:${number}` | `key:${string}` | `cancel:${string}` | `instance:${string}`;
 
 /** The time a wake-up names for new tasks, -Infinity where it names none; undefined where it speaks of no new task. */
 export function earliestOf(wakeUp: string): number | undefined {
@@ -27,8 +29,8 @@ export function dueInOf(wakeUp: string): number | undefined {
 }
 
 /**
- * Tells the other instances that there is work, now or soon, or a cancel to carry out. A courtesy only: whoever misses one finds out
- * by polling. Sent as a statement of its own after the commit (a NOTIFY inside the transaction would serialise commits)
+ * Tells the other instances that there is work, now or soon, a cancel to carry out, or that something else is wanted of
+ * one. A courtesy only: whoever misses one finds out by polling. Sent as a statement of its own after the commit (a NOTIFY inside the transaction would serialise commits)
  * and coalesced: however many tasks were stored while one was on its way, one more follows.
  */
 @Injectable()
@@ -63,7 +65,16 @@ export class WakeUps {
   }
 
   sendCancel(instance: string): void {
-    this.pending.add(`cancel:${instance}`);
+    this.send(`cancel:${instance}`);
+  }
+
+  /** Something else is wanted of this instance: other workers, or a drain. */
+  sendWish(instance: string): void {
+    this.send(`instance:${instance}`);
+  }
+
+  private send(wakeUp: WakeUp): void {
+    this.pending.add(wakeUp);
     if (!this.sending) void this.sendPending();
   }
 

@@ -631,6 +631,42 @@ describe('WorkerPool', () => {
     });
   });
 
+  describe('resize', () => {
+    it('to more makes room at once', () => {
+      const { pool, start } = setup({ workers: 1 });
+      start('1');
+      expect(pool.room).toBe(0);
+      pool.resize(3);
+      expect([pool.room, pool.idleWorkers]).toEqual([2, 2]);
+    });
+
+    it('to fewer lets what runs go on, and takes no more until enough has ended', async () => {
+      const { pool, start } = setup({ workers: 3 });
+      const runs = ['1', '2', '3'].map((id) => start(id));
+      pool.resize(1);
+      expect(runs.map(({ run }) => run.signal.aborted)).toEqual([false, false, false]);
+      expect(pool.room).toBeLessThan(0);
+      for (const { end } of runs.slice(0, 2)) end.resolve(COMPLETED);
+      await advance();
+      expect(pool.room).toBe(0);
+      runs[2]!.end.resolve(COMPLETED);
+      await advance();
+      expect(pool.room).toBe(1);
+    });
+
+    it('begins what was taken ahead; without workers it goes back', async () => {
+      const { pool, take, handled, handBack } = setup({ workers: 1, prefetch: 4 });
+      take('1', '2', '3');
+      expect(handled).toHaveLength(1);
+      pool.resize(2);
+      expect(handled).toHaveLength(2);
+      pool.resize(0);
+      await advance();
+      expect(handBack.mock.calls[0]![0]).toEqual([{ id: '3', token: 'token-3' }]);
+      expect(pool.room).toBeLessThanOrEqual(0);
+    });
+  });
+
   describe('abort', () => {
     it('reaches one run, abortAll every one', () => {
       const { pool, start, key } = setup();

@@ -15,7 +15,7 @@ import { StatusBatcher, type StartRecord } from './status-batcher.js';
 type Ending = Omit<FinishRow, 'id' | 'token' | 'begun_seconds_ago'>;
 
 /**
- * Runs claimed tasks, at most `workers` at a time, and records how they ended.
+ * Runs claimed tasks, at most `workers` at a time, and records how they ended. Their number can be changed at any time.
  *
  * A worker is free again as soon as its handler has returned: the next claim is on its way while the outcome is being
  * committed, and with prefetch the outcomes of short handlers gather into large batches. `room` bounds what is not yet
@@ -31,6 +31,7 @@ export class WorkerPool {
   private busy = 0;
   private readonly ended = new Map<string, Promise<void>>();
   private onFree: () => void = () => undefined;
+  private workers: number;
 
   constructor(
     private readonly handler: TaskHandler,
@@ -41,11 +42,14 @@ export class WorkerPool {
     private readonly metrics: MetricsCollector,
     private readonly wakeUps: WakeUps,
     @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
-  ) {}
+  ) {
+    this.workers = options.workers;
+  }
 
   /** The number of tasks it can take. */
   get room(): number {
-    const { workers, prefetch } = this.options;
+    const { workers } = this;
+    const prefetch = workers === 0 ? 0 : this.options.prefetch; // nobody would begin them
     const free = workers - this.busy + prefetch;
     const unrecorded = workers + Math.max(workers, prefetch) - this.runs.size;
     return Math.min(free, unrecorded) - this.prefetched.size;
@@ -53,7 +57,14 @@ export class WorkerPool {
 
   /** The workers that have nothing to do, and to whom nothing is promised. */
   get idleWorkers(): number {
-    return this.prefetched.size > 0 ? 0 : Math.min(this.options.workers - this.busy, this.room);
+    return this.prefetched.size > 0 ? 0 : Math.min(this.workers - this.busy, this.room);
+  }
+
+  /** More workers begin at once; fewer let what runs finish. Without any, what was taken ahead goes back to the queue. */
+  resize(workers: number): void {
+    this.workers = workers;
+    this.beginPrefetched();
+    if (workers === 0) void this.handBackPrefetched();
   }
 
   /** Calls back whenever there is more room. */
@@ -79,7 +90,7 @@ export class WorkerPool {
 
   private beginPrefetched(): void {
     for (const [key, { task, takenAt }] of this.prefetched) {
-      if (this.busy >= this.options.workers) return;
+      if (this.busy >= this.workers) return;
       this.prefetched.delete(key);
       const waitedMs = performance.now() - takenAt;
       this.run({ ...task, queueTimeMs: task.queueTimeMs + waitedMs }, true);

@@ -76,6 +76,24 @@ describe('claims', () => {
     expect(order).toEqual([...order].sort());
   });
 
+  it('let nothing starve: an old low goes before a fresh high', async () => {
+    const { queue } = await fixture.startApi();
+    const old = await queue.enqueue(aTask({ appName: '1 old low', priority: 'low' }));
+    await fixture.query(
+      `WITH t AS (UPDATE queue_tasks SET start_by = start_by - interval '1 hour', run_at = run_at - interval '1 hour'
+                  WHERE task_id = $1 RETURNING id, start_by)
+       UPDATE queue_ready r SET start_by = t.start_by FROM t WHERE r.id = t.id`,
+      [old.taskId],
+    );
+    await queue.enqueueMany([
+      aTask({ appName: '2 high', priority: 'high' }),
+      aTask({ appName: '3 low', priority: 'low' }),
+    ]);
+    const { handler } = await fixture.start({ workers: 1 });
+    await handler.run(3);
+    expect(handler.runs.map(({ task }) => task.appName)).toEqual(['1 old low', '2 high', '3 low']);
+  });
+
   it('fill every worker, and never more', async () => {
     let running = 0;
     let most = 0;

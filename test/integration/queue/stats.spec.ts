@@ -17,6 +17,7 @@ const EMPTY = {
   tasks_failed: 0,
   tasks_cancelled: 0,
   completed_per_minute: null,
+  promises_missed: 0,
   avg_queue_time_ms: 0,
   avg_execution_time_ms: 0,
 };
