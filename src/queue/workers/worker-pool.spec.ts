@@ -12,6 +12,7 @@ import {
 } from '../../../test/support/queue-doubles.js';
 import { MetricsCollector } from '../metrics-collector.js';
 import type { JournalStore } from '../store/journal-store.js';
+import type { StepNote } from '../store/step-notes.js';
 import type { Finished, TaskStore } from '../store/task-store.js';
 import type { AbortReason, ClaimedTask, TaskHandler, TaskOutcome, TaskRun } from '../task-handler.js';
 import type { Heartbeat } from './heartbeat.js';
@@ -46,7 +47,14 @@ function setup({ workers = 3, prefetch = 0 }: { workers?: number; prefetch?: num
     Promise<{ id: string; status?: string }[]>,
     [{ id: string; token: string }[], string, string]
   >(async (runs) => runs);
-  const journalOf = jest.fn((task: ClaimedTask, _lease: unknown, _actor: string) => ({ of: task.id }));
+  /** What the runs have noted of their steps and not stored. */
+  const notes: StepNote[] = [];
+  const flush = jest.fn(async () => undefined);
+  const journalOf = jest.fn((task: ClaimedTask, _lease: unknown, _actor: string, _onLost: () => void) => ({
+    of: task.id,
+    flush,
+    takeNotes: () => (notes.length > 0 ? Promise.resolve(notes) : undefined),
+  }));
   const heartbeat = { instanceId: 'me' };
   const metrics = new MetricsCollector();
   const sendReady = jest.fn();
@@ -90,6 +98,8 @@ function setup({ workers = 3, prefetch = 0 }: { workers?: number; prefetch?: num
     finish,
     handBack,
     journalOf,
+    notes,
+    flush,
     heartbeat,
     metrics,
     freed,
@@ -132,9 +142,9 @@ describe('WorkerPool', () => {
     const { run } = start('1');
     expect(run.task.taskId).toBe('task-1');
     expect(run.lease).toBe(heartbeat);
-    expect(run.journal).toEqual({ of: '1' });
+    expect(run.journal).toMatchObject({ of: '1' });
     expect(run.signal.aborted).toBe(false);
-    expect(journalOf.mock.calls).toEqual([[run.task, heartbeat, 'worker:me']]);
+    expect(journalOf.mock.calls).toEqual([[run.task, heartbeat, 'worker:me', expect.any(Function)]]);
   });
 
   describe('records', () => {
