@@ -1,6 +1,7 @@
 import { lstatSync, opendirSync, unlinkSync } from 'node:fs';
-import { chmod, readdir, rm, rmdir } from 'node:fs/promises';
+import { chmod, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { removeEmptied } from './remove-emptied.js';
 
 /** What is removed at once; the event loop stands still for about a millisecond at most. */
 const MOST_ENTRIES = 64;
@@ -9,13 +10,13 @@ const MOST_BYTES = 4 * 1024 * 1024;
 /**
  * Removes a file or a directory with all that is in it, or nothing where there is none. A few small files, which is what
  * most runs leave, go at once: for each call that is handed to Node's thread pool, waking a thread costs several times
- * what the call itself does. Directories always go that way: an ext4 may wait for its journal to let one go.
+ * what the call itself does. Directories always go that way, many at a time: an ext4 may wait for its journal to let one go.
  */
 export async function removeTree(path: string): Promise<void> {
   try {
     const directories: string[] = [];
     removeSmall(path, { entries: MOST_ENTRIES, bytes: MOST_BYTES, directories });
-    for (const directory of directories) await rmdir(directory);
+    await removeEmptied(directories);
   } catch {
     const remove = () => rm(path, { recursive: true, force: true, maxRetries: 3 });
     await remove().catch(async () => {

@@ -585,8 +585,7 @@ describe('WorkflowExecutor', () => {
       const workflowSpec = { ...spec(step('a')), score: { metadata: { name: 'shop' } } };
       await executor.handle(aRun({ workflowSpec }).run);
       expect(seen).toEqual([['score.json', 'score.properties']]);
-      expect(await readdir(join(root, TASK_ID))).toEqual(['attempt', 'workspace']);
-      expect(await readFile(join(root, TASK_ID, 'attempt'), 'utf8')).toBe('1');
+      expect(await readdir(join(root, TASK_ID))).toEqual(['workspace']);
       await executor.handle(aRun({ attempt: 2, workflowSpec }).run);
       expect(await readdir(root)).not.toContain(TASK_ID);
     });

@@ -102,6 +102,7 @@ export class WorkflowExecutor extends TaskHandler {
     const onAbort = () => stop.abort(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
+    let isOver = false;
     try {
       const logged = task.attempt > 1 ? await journal.loggedBytes() : 0;
       const log = new LogWriter(journal, this.options.logLimitBytes, logged);
@@ -109,17 +110,18 @@ export class WorkflowExecutor extends TaskHandler {
       const steps = new StepExecution(this.registry, scope, run, workspace, log, stop.signal);
       begin(run, plan, kept);
       const flow = new WorkflowRun(plan, run, scope, steps, log, this.options, stop);
-      const outcome = await flow.execute(kept);
-      return await this.conclude(outcome, run, spec.workflow, scope, log);
+      const outcome = await this.conclude(await flow.execute(kept), spec.workflow, scope, log);
+      isOver = outcome.status === 'completed';
+      return outcome;
     } finally {
       signal.removeEventListener('abort', onAbort);
-      await this.tidy(() => this.workspaces.close(workspace), task.taskId);
+      const leave = () => (isOver ? this.workspaces.remove(task.taskId) : this.workspaces.close(workspace));
+      await this.tidy(leave, task.taskId);
     }
   }
 
   private async conclude(
     outcome: TaskOutcome,
-    { task }: TaskRun,
     workflow: Workflow,
     scope: WorkflowScope,
     log: LogWriter,
@@ -127,7 +129,6 @@ export class WorkflowExecutor extends TaskHandler {
     if (outcome.status !== 'completed') return outcome;
     const result = await outputsOf(workflow, scope, log);
     await log.close();
-    await this.tidy(() => this.workspaces.remove(task.taskId), task.taskId);
     return { status: 'completed', ...(Object.keys(result).length > 0 ? { result } : {}) };
   }
 
