@@ -10,6 +10,17 @@ const { O_RDONLY, O_RDWR, O_WRONLY, O_NONBLOCK } = constants;
 const PIPES = ['requests', 'orders', 'answers', 'reports', 'stdout', 'stderr'] as const;
 const run = promisify(execFile);
 
+/** Without NUL characters. */
+export interface RunRequest {
+  readonly cwd: string;
+  /** Its path. */
+  readonly script: string;
+  /** NAME=value, each. */
+  readonly exported: readonly string[];
+  /** The same of variables that bash would act on, or not hand on. */
+  readonly others: readonly string[];
+}
+
 /**
  * A directory with the named pipes of one watcher, and the service's ends of them: all non-blocking and close-on-exec.
  * Used for one run after another, as long as each leaves it as it was.
@@ -74,9 +85,10 @@ export class Slot {
     return path;
   }
 
-  /** Asks for a run. What the entries hold may be secret, so they are kept only until `heard`. */
-  ask(marker: string, seconds: string, entries: readonly string[]): void {
-    writeFileSync(this.request, entries.map((entry) => `${entry}\0`).join(''), { mode: 0o600 });
+  /** Asks for a run. What it is told may be secret, so it is kept only until `heard`. */
+  ask(marker: string, seconds: string, { cwd, script, exported, others }: RunRequest): void {
+    const text = `MAPFILE=(${quoted(exported)})\nset -- ${quoted([cwd, script, ...others])}\n`;
+    writeFileSync(this.request, text, { mode: 0o600 });
     if (this.incoming) writeSync(this.incoming.requests, `${marker} ${seconds}\n`);
   }
 
@@ -109,6 +121,11 @@ export class Slot {
     this.reports.destroy();
     await rm(this.path, { recursive: true, force: true });
   }
+}
+
+/** Words that bash reads as they are. */
+function quoted(words: readonly string[]): string {
+  return words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
 }
 
 function openAll(path: string, wanted: readonly (readonly [name: (typeof PIPES)[number], flags: number])[]): number[] {
