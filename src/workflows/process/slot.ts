@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { closeSync, constants, existsSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { basename, join } from 'node:path';
@@ -85,6 +85,11 @@ export class Slot {
     return path;
   }
 
+  /** Removes what `writeScript` has put there. */
+  removeScript(path: string): void {
+    removeFile(path);
+  }
+
   /** Asks for a run. What it is told may be secret, so it is kept only until `heard`. */
   ask(marker: string, seconds: string, { cwd, script, exported, others }: RunRequest): void {
     const text = `MAPFILE=(${quoted(exported)})\nset -- ${quoted([cwd, script, ...others])}\n`;
@@ -94,7 +99,7 @@ export class Slot {
 
   /** The watcher has read the request, or never will. */
   heard(): void {
-    rmSync(this.request, { force: true });
+    removeFile(this.request);
     if (this.keeper !== undefined) closeSync(this.keeper);
     this.keeper = undefined;
   }
@@ -120,6 +125,15 @@ export class Slot {
     this.close();
     this.reports.destroy();
     await rm(this.path, { recursive: true, force: true });
+  }
+}
+
+/** By the bare call: `rmSync` costs several times as much. */
+function removeFile(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // It was never made, or somebody was faster.
   }
 }
 

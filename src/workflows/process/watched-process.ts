@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, rmSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AbortReason, RunLease } from '../../queue/task-handler.js';
@@ -139,7 +139,7 @@ class WatchedProcess {
       reports.unref().off('data', onReport).off('close', this.end);
       Object.values(this.timers).forEach(clearTimeout);
       if (this.pumps.length === 0) this.output.forEach((fd) => closeSync(fd));
-      if (this.written !== undefined) rmSync(this.written, { force: true, recursive: true });
+      if (this.written !== undefined) this.slot.removeScript(this.written);
       if (!this.leftNothing) this.slot.close();
     }
   }
