@@ -167,6 +167,22 @@ describe('WorkerPool', () => {
       expect(logs.map(({ msg }) => msg)).toEqual(['Processing task', 'Task completed']);
     });
 
+    it('what the run has noted of its steps and not stored, with the outcome', async () => {
+      const { run, notes } = setup();
+      notes.push({ position: 0, name: 'plan', type: 'bash', status: 'completed' });
+      expect(await run(COMPLETED)).toMatchObject({ status: 'completed', noted: { taskId: 'task-1', notes } });
+    });
+
+    it('nothing of a run whose journal has found the lease lost', async () => {
+      const { start, finish, journalOf } = setup();
+      const { run, end } = start('1');
+      journalOf.mock.calls[0]![3]();
+      expect(run.signal.reason).toBe('lost');
+      end.resolve(COMPLETED);
+      await advance();
+      expect(finish).not.toHaveBeenCalled();
+    });
+
     it.each([
       ['waiting', 0],
       ['pending', 1],
@@ -361,8 +377,9 @@ describe('WorkerPool', () => {
       ['stopped', ABORTED],
       ['threw', new Error('killed')],
     ])('hands the task back when its run %s', async (_, outcome) => {
-      const { run, finish, handBack, metrics } = setup();
+      const { run, finish, flush, handBack, metrics } = setup();
       await run(outcome, { reason: 'shutdown' });
+      expect(flush).toHaveBeenCalledTimes(1);
       expect(handBack.mock.calls).toEqual([[[{ id: '1', token: 'token-1' }], 'worker:me', 'handed_back']]);
       expect(finish).not.toHaveBeenCalled();
       expect(metrics.snapshot()).toMatchObject({ handedBack: 1 });
