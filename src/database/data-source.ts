@@ -6,8 +6,8 @@ import { JoinedTransitions1764100000000 } from './migrations/1764100000000-joine
 import { WaitingSteps1764200000000 } from './migrations/1764200000000-waiting-steps.js';
 import { KeysAndPauses1764250000000 } from './migrations/1764250000000-keys-and-pauses.js';
 import { JoinedSteps1764350000000 } from './migrations/1764350000000-joined-steps.js';
-import { Idempotency1764600000000 } from './migrations/1764600000000-idempotency.js';
 import { DeadLetters1764400000000 } from './migrations/1764400000000-dead-letters.js';
+import { Idempotency1764600000000 } from './migrations/1764600000000-idempotency.js';
 
 /** Any number that no other program on the same database uses for an advisory lock. */
 const MIGRATION_LOCK = 7_381_001;
@@ -20,8 +20,8 @@ export const migrations = [
   WaitingSteps1764200000000,
   KeysAndPauses1764250000000,
   JoinedSteps1764350000000,
-  Idempotency1764600000000,
   DeadLetters1764400000000,
+  Idempotency1764600000000,
 ];
 
 export function dataSourceOptions(url: string, poolSize = 10) {
