@@ -6,7 +6,10 @@ import { JoinedTransitions1764100000000 } from './migrations/1764100000000-joine
 import { WaitingSteps1764200000000 } from './migrations/1764200000000-waiting-steps.js';
 import { KeysAndPauses1764250000000 } from './migrations/1764250000000-keys-and-pauses.js';
 import { Schedules1764300000000 } from './migrations/1764300000000-schedules.js';
+import { JoinedSteps1764350000000 } from './migrations/1764350000000-joined-steps.js';
 import { DeadLetters1764400000000 } from './migrations/1764400000000-dead-letters.js';
+import { DeadLetters1764400000000 } from './migrations/1764400000000-dead-letters.js';
+import { Idempotency1764600000000 } from './migrations/1764600000000-idempotency.js';
 import { Idempotency1764600000000 } from './migrations/1764600000000-idempotency.js';
 import { Promises1764700000000 } from './migrations/1764700000000-promises.js';
 
@@ -21,7 +24,10 @@ export const migrations = [
   WaitingSteps1764200000000,
   KeysAndPauses1764250000000,
   Schedules1764300000000,
+  JoinedSteps1764350000000,
   DeadLetters1764400000000,
+  DeadLetters1764400000000,
+  Idempotency1764600000000,
   Idempotency1764600000000,
   Promises1764700000000,
 ];

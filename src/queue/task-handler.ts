@@ -57,7 +57,6 @@ export interface BeginningStep {
   readonly name: string;
   readonly type: string;
   readonly keep?: boolean;
-  readonly start?: boolean;
 }
 
 /** A step that will not run, and why. */
@@ -110,13 +109,17 @@ export class LeaseLostError extends Error {
 /**
  * Where a run keeps how far it has come; readers see it as the task's steps and logs. Every write is fenced by the run's
  * lease and rejects with LeaseLostError once that is gone. Steps go by their position, from 0.
+ *
+ * What is said of steps counts from when it is said, and is stored soon after: nobody has to wait for the promise, which
+ * resolves when it is. Before anything is done that a later run must not do without knowing what came before it, `flush`.
+ * What is noted when the handler returns is stored with the outcome, or not at all.
  */
 export interface RunJournal {
-  /** All steps as earlier runs have left them; none before the first run has begun them. */
+  /** All steps as earlier runs, and what this one has noted, have left them; none before the first run has begun them. */
   storedSteps(): Promise<StoredStep[]>;
   /**
    * Notes all steps of the run as pending but those to `keep`, which stay as they are (found by their names). What earlier
-   * runs made of the others makes way; the ledger has it. Those to `start` are running from here on, as by `startStep`.
+   * runs made of the others makes way; the ledger has it.
    */
   beginSteps(steps: readonly BeginningStep[]): Promise<void>;
   startStep(position: number): Promise<void>;
@@ -124,7 +127,9 @@ export interface RunJournal {
   waitStep(position: number, waitsFor: Readonly<Record<string, unknown>>, seconds: number | null): Promise<void>;
   finishStep(position: number, end: StepEnd): Promise<void>;
   skipSteps(steps: readonly SkippedStep[]): Promise<void>;
-  /** The run ends for `cause`: steps that have not begun never will, and nobody is waited for any more. */
+  /** Stores at once what is noted of steps; resolves when all of it is stored. */
+  flush(): Promise<void>;
+  /** The run ends for `cause`: steps that have not begun never will, and nobody is waited for any more. Stored at once. */
   closeSteps(cause: string): Promise<void>;
   appendLog(chunks: readonly LogChunk[]): Promise<void>;
   /** Bytes of output stored for this task so far, by earlier attempts too. */

@@ -1,21 +1,23 @@
-import { lstatSync, opendirSync, unlinkSync } from 'node:fs';
-import { chmod, readdir, rm, rmdir } from 'node:fs/promises';
+import { lstatSync, readdirSync, unlinkSync } from 'node:fs';
+import { chmod, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { removeEmptied } from './remove-emptied.js';
 
 /** What is removed at once; the event loop stands still for about a millisecond at most. */
 const MOST_ENTRIES = 64;
 const MOST_BYTES = 4 * 1024 * 1024;
+const MOST_DIRECTORY_BYTES = 16 * 1024;
 
 /**
  * Removes a file or a directory with all that is in it, or nothing where there is none. A few small files, which is what
  * most runs leave, go at once: for each call that is handed to Node's thread pool, waking a thread costs several times
- * what the call itself does. Directories always go that way: an ext4 may wait for its journal to let one go.
+ * what the call itself does. Directories always go that way, many at a time: an ext4 may wait for its journal to let one go.
  */
 export async function removeTree(path: string): Promise<void> {
   try {
     const directories: string[] = [];
     removeSmall(path, { entries: MOST_ENTRIES, bytes: MOST_BYTES, directories });
-    for (const directory of directories) await rmdir(directory);
+    await removeEmptied(directories);
   } catch {
     const remove = () => rm(path, { recursive: true, force: true, maxRetries: 3 });
     await remove().catch(async () => {
@@ -51,16 +53,11 @@ function removeSmall(path: string, left: Small): void {
     unlinkSync(path);
     return;
   }
-  const names: string[] = [];
-  const directory = opendirSync(path);
-  try {
-    for (let entry = directory.readSync(); entry; entry = directory.readSync()) {
-      if (--left.entries < 0) throw new Error('more than is removed at once');
-      names.push(entry.name);
-    }
-  } finally {
-    directory.closeSync();
-  }
+  // Where it is large it holds much, on every file system; to list that would take long.
+  if (stat.size > MOST_DIRECTORY_BYTES) throw new Error('more than is removed at once');
+  const names = readdirSync(path);
+  left.entries -= names.length;
+  if (left.entries < 0) throw new Error('more than is removed at once');
   for (const name of names) removeSmall(join(path, name), left);
   left.directories.push(path);
 }

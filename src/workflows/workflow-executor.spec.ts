@@ -77,34 +77,36 @@ describe('WorkflowExecutor', () => {
       expect(await executor.handle(run)).toEqual({ status: 'completed' });
       expect(names()).toEqual(['build', 'deploy']);
       expect(journal.entries).toEqual([
-        'begin build (started),deploy',
+        'begin build,deploy',
+        'start 0',
         'finish 0 completed',
         'start 1',
         'finish 1 completed',
       ]);
     });
 
-    it('begin with the note of all of them, the first ones that are certain', async () => {
-      const { executor } = await setup(undefined, { parallelSteps: 2 });
-      const group = { parallelGroup: 'a' };
-      const steps = [step('a', group), step('b', { ...group, if: 'true' }), step('c', group), step('d')];
-      const { run, journal } = aRun({ workflowSpec: spec(...steps) });
-      await executor.handle(run);
-      expect(journal.entries.slice(0, 2)).toEqual(['begin a (started),b,c,d', 'start 1']);
-      for (const changes of [{ when: 'on_failure' }, { when: 'manual' }, { type: 'approval' }] as const) {
-        const other = aRun({ workflowSpec: spec(step('a', changes)) });
-        other.journal.steps = [stored('a', { status: 'waiting', waitsFor: { count: 1 } })];
-        await executor.handle(other.run);
-        expect(other.journal.entries[0]).toBe('begin a');
+    it('begin when all that came before them is stored, but for the first ones of a task', async () => {
+      for (const attempt of [1, 2]) {
+        const { run, journal } = aRun({ attempt, workflowSpec: spec(step('a'), step('b')) });
+        const { executor } = await setup(async ({ name }) => {
+          journal.entries.push(`run ${name}`);
+          return completed;
+        });
+        journal.flush = async () => void journal.entries.push('flush');
+        await executor.handle(run);
+        expect(journal.entries).toEqual([
+          ...['begin a,b', 'start 0', ...(attempt === 1 ? [] : ['flush']), 'run a', 'finish 0 completed'],
+          ...['start 1', 'flush', 'run b', 'finish 1 completed'],
+        ]);
       }
     });
 
-    it('that had no chance to begin are closed like those that had', async () => {
+    it('that had no chance to begin are closed', async () => {
       const { executor, names } = await setup();
       const { run, journal, abort } = aRun({ workflowSpec: spec(step('a'), step('b')) });
       abort('cancelled');
       expect(await executor.handle(run)).toEqual({ status: 'aborted' });
-      expect(journal.entries).toEqual(['begin a (started),b', 'finish 0 cancelled cancelled', 'close cancelled']);
+      expect(journal.entries).toEqual(['begin a,b', 'close cancelled']);
       expect(names()).toEqual([]);
     });
 
@@ -161,7 +163,8 @@ describe('WorkflowExecutor', () => {
         ...{ status: 'failed', cause: 'step_failed', errorMessage: 'build broke', retryable: true },
       });
       expect(journal.entries).toEqual([
-        'begin build (started),deploy',
+        'begin build,deploy',
+        'start 0',
         'finish 0 failed step_failed',
         "skip 1 (step 'build' before it failed)",
       ]);
@@ -582,8 +585,7 @@ describe('WorkflowExecutor', () => {
       const workflowSpec = { ...spec(step('a')), score: { metadata: { name: 'shop' } } };
       await executor.handle(aRun({ workflowSpec }).run);
       expect(seen).toEqual([['score.json', 'score.properties']]);
-      expect(await readdir(join(root, TASK_ID))).toEqual(['attempt', 'workspace']);
-      expect(await readFile(join(root, TASK_ID, 'attempt'), 'utf8')).toBe('1');
+      expect(await readdir(join(root, TASK_ID))).toEqual(['workspace']);
       await executor.handle(aRun({ attempt: 2, workflowSpec }).run);
       expect(await readdir(root)).not.toContain(TASK_ID);
     });
@@ -602,7 +604,7 @@ describe('WorkflowExecutor', () => {
         return { status: 'aborted' };
       });
       expect(await executor.handle(run)).toEqual({ status: 'aborted' });
-      expect(journal.entries.slice(1)).toEqual(noted);
+      expect(journal.entries.slice(2)).toEqual(noted);
     });
 
     it('begins no further step', async () => {
@@ -643,7 +645,7 @@ describe('WorkflowExecutor', () => {
         end.status === 'completed' ? Promise.reject(new Error('value too long')) : finish(position, end);
       const { executor } = await setup();
       await expect(executor.handle(run)).rejects.toThrow('value too long');
-      expect(journal.entries.slice(1)).toEqual(['finish 0 cancelled step_failed', 'close step_failed']);
+      expect(journal.entries.slice(2)).toEqual(['finish 0 cancelled step_failed', 'close step_failed']);
     });
   });
 

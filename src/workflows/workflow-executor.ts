@@ -102,24 +102,26 @@ export class WorkflowExecutor extends TaskHandler {
     const onAbort = () => stop.abort(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
+    let isOver = false;
     try {
       const logged = task.attempt > 1 ? await journal.loggedBytes() : 0;
       const log = new LogWriter(journal, this.options.logLimitBytes, logged);
       const scope = new WorkflowScope(spec);
       const steps = new StepExecution(this.registry, scope, run, workspace, log, stop.signal);
+      begin(run, plan, kept);
       const flow = new WorkflowRun(plan, run, scope, steps, log, this.options, stop);
-      await journal.beginSteps(beginning(plan, kept, task.attempt === 1 ? flow.first() : NONE));
-      const outcome = await flow.execute(kept);
-      return await this.conclude(outcome, run, spec.workflow, scope, log);
+      const outcome = await this.conclude(await flow.execute(kept), spec.workflow, scope, log);
+      isOver = outcome.status === 'completed';
+      return outcome;
     } finally {
       signal.removeEventListener('abort', onAbort);
-      await this.tidy(() => this.workspaces.close(workspace), task.taskId);
+      const leave = () => (isOver ? this.workspaces.remove(task.taskId) : this.workspaces.close(workspace));
+      await this.tidy(leave, task.taskId);
     }
   }
 
   private async conclude(
     outcome: TaskOutcome,
-    { task }: TaskRun,
     workflow: Workflow,
     scope: WorkflowScope,
     log: LogWriter,
@@ -127,7 +129,6 @@ export class WorkflowExecutor extends TaskHandler {
     if (outcome.status !== 'completed') return outcome;
     const result = await outputsOf(workflow, scope, log);
     await log.close();
-    await this.tidy(() => this.workspaces.remove(task.taskId), task.taskId);
     return { status: 'completed', ...(Object.keys(result).length > 0 ? { result } : {}) };
   }
 
@@ -149,13 +150,14 @@ export class WorkflowExecutor extends TaskHandler {
 
   /** Before anything has run. */
   private async refuse(
-    { journal }: TaskRun,
+    run: TaskRun,
     plan: Plan,
     kept: ReadonlyMap<number, StoredStep>,
     { position, errorMessage }: Refusal,
   ): Promise<TaskOutcome> {
-    await journal.beginSteps(beginning(plan, kept, NONE));
-    await journal.finishStep(position, { status: 'failed', cause: 'missing_program', errorMessage });
+    const { journal } = run;
+    begin(run, plan, kept);
+    void journal.finishStep(position, { status: 'failed', cause: 'missing_program', errorMessage });
     await journal.closeSteps('missing_program');
     return { status: 'failed', cause: 'step_failed', errorMessage, retryable: true };
   }
@@ -180,12 +182,12 @@ interface Refusal {
   readonly errorMessage: string;
 }
 
-const NONE: ReadonlySet<number> = new Set();
-
-function beginning(plan: Plan, kept: ReadonlyMap<number, StoredStep>, started: ReadonlySet<number>): BeginningStep[] {
-  return plan.steps.map(({ step: { name, type }, position }) => ({
-    ...{ name, type, keep: kept.has(position), start: started.has(position) },
+/** What cannot be stored shows with the first `flush`. */
+function begin({ journal }: TaskRun, plan: Plan, kept: ReadonlyMap<number, StoredStep>): void {
+  const steps: BeginningStep[] = plan.steps.map(({ step: { name, type }, position }) => ({
+    ...{ name, type, keep: kept.has(position) },
   }));
+  journal.beginSteps(steps).catch(() => undefined);
 }
 
 /** The workflow's own results; one that needs the output of a step that did not run is left out, with a note. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Inject, Injectable, Logger, type BeforeApplicationShutdown, type OnModuleInit } from '@nestjs/common';
@@ -50,30 +50,40 @@ export class Workspaces implements OnModuleInit, BeforeApplicationShutdown {
 
   /** The attempt that has used the task's folder here last; 0 where there is none. */
   async lastAttempt(taskId: string): Promise<number> {
-    const { content } = readRegularFile(join(this.home(taskId), 'attempt'));
+    const home = this.home(taskId);
+    const { content, problem } = readRegularFile(join(home, 'attempt'));
+    // The first leaves no note: most tasks have no other.
+    if (content === undefined && problem === undefined) return existsSync(join(home, 'workspace')) ? 1 : 0;
     return Number.parseInt(content?.toString() ?? '', 10) || 0;
   }
 
   /** The folders for one run; `fresh`: nothing of the runs before is left in them. */
   async open(taskId: string, attempt: number, fresh: boolean): Promise<Workspace> {
     const home = this.home(taskId);
-    if (fresh) await this.leave(home);
     const opened = { workspace: join(home, 'workspace'), runDir: join(home, `run-${attempt}`) };
-    mkdirSync(opened.workspace, { recursive: true, mode: 0o700 });
-    mkdirSync(opened.runDir, { recursive: true, mode: 0o700 });
-    await this.put(join(home, 'attempt'), String(attempt), opened.runDir);
+    if (!(fresh && makeNew(home))) {
+      if (fresh) await this.leave(home);
+      mkdirSync(home, { recursive: true, mode: 0o700 });
+    }
+    makeFolder(opened.runDir);
+    // Before the workspace, which says without a note that it is the first attempt's.
+    if (attempt > 1) await this.put(join(home, 'attempt'), String(attempt), opened.runDir);
+    makeFolder(opened.workspace);
     return opened;
   }
 
   /** Puts files into the steps' working directory; the names are the service's own. */
   async provide({ workspace, runDir }: Workspace, files: Readonly<Record<string, string>>): Promise<void> {
-    for (const [name, text] of Object.entries(files)) await this.put(join(workspace, name), text, runDir);
+    for (const [name, text] of Object.entries(files)) {
+      const path = join(workspace, name);
+      if (!writeNew(path, text)) await this.put(path, text, runDir);
+    }
   }
 
   /** Whatever a step has put in its place, a pipe or a link: it is replaced, not opened. */
   private async put(path: string, text: string, folder: string): Promise<void> {
     const fresh = join(folder, randomUUID());
-    writeFileSync(fresh, text, { mode: 0o644, flag: 'wx' });
+    writeNew(fresh, text);
     try {
       renameSync(fresh, path);
     } catch {
@@ -122,5 +132,34 @@ export class Workspaces implements OnModuleInit, BeforeApplicationShutdown {
   private home(taskId: string): string {
     if (!TASK_FOLDER.test(taskId)) throw new Error(`'${taskId}' is no task id: no folder is made for it`);
     return resolve(this.root, taskId);
+  }
+}
+
+/** False where that takes more than a call. */
+function makeNew(folder: string): boolean {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
+
+/** False where there is anything of that name, a link for one. */
+function writeNew(path: string, text: string): boolean {
+  try {
+    writeFileSync(path, text, { mode: 0o644, flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
   }
 }

@@ -26,9 +26,7 @@ export class JournalDouble implements RunJournal {
   }
 
   async beginSteps(steps: readonly BeginningStep[]): Promise<void> {
-    this.note(
-      `begin ${steps.map((step) => `${step.name}${step.keep ? ' (kept)' : ''}${step.start ? ' (started)' : ''}`).join(',')}`,
-    );
+    this.note(`begin ${steps.map((step) => `${step.name}${step.keep ? ' (kept)' : ''}`).join(',')}`);
   }
 
   async startStep(position: number): Promise<void> {
@@ -50,6 +48,10 @@ export class JournalDouble implements RunJournal {
 
   async closeSteps(cause: string): Promise<void> {
     this.note(`close ${cause}`);
+  }
+
+  async flush(): Promise<void> {
+    this.check();
   }
 
   async appendLog(chunks: readonly LogChunk[]): Promise<void> {

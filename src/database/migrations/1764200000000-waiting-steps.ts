@@ -1,5 +1,17 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
+export const stepsBegun = `
+CREATE FUNCTION queue_steps_begun() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  INSERT INTO queue_task_events (kind, task_id, from_status, to_status, attempt, actor, detail)
+  SELECT 'step', task_id, 'pending', status, attempt,
+         coalesce(nullif(current_setting('turnpike.actor', true), ''), session_user),
+         jsonb_build_object('step', name, 'type', type)
+  FROM new_rows WHERE status = 'running' ORDER BY position;
+  RETURN NULL;
+END $$;
+`;
+
 /**
  * Steps that wait for people, and what a run needs that goes on where an earlier one ended: the variables that a step
  * has set, and how often it was tried.
@@ -26,15 +38,7 @@ export class WaitingSteps1764200000000 implements MigrationInterface {
       CREATE INDEX queue_task_decisions_task ON queue_task_decisions (task_id, id);
 
       -- A step may begin as running: it was pending for no time, and the ledger has that change too.
-      CREATE FUNCTION queue_steps_begun() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-      BEGIN
-        INSERT INTO queue_task_events (kind, task_id, from_status, to_status, attempt, actor, detail)
-        SELECT 'step', task_id, 'pending', status, attempt,
-               coalesce(nullif(current_setting('turnpike.actor', true), ''), session_user),
-               jsonb_build_object('step', name, 'type', type)
-        FROM new_rows WHERE status = 'running' ORDER BY position;
-        RETURN NULL;
-      END $$;
+      ${stepsBegun}
       CREATE TRIGGER queue_steps_begun AFTER INSERT ON queue_task_steps
         REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION queue_steps_begun();
     `);

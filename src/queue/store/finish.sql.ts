@@ -1,16 +1,28 @@
 import type { Statement } from './queue-database.js';
+import { stepsWritten } from './steps.sql.js';
 
-const body = (locked: string) => `
+const NO_STEPS = { columns: '', write: '', after: '' };
+
+/** The task's change waits for those of its steps: the ledger has them in this order. */
+const WITH_STEPS = {
+  columns: `,
+         o ->> 10 AS task_id, (o ->> 11)::integer AS attempt, coalesce(o -> 12, '[]') AS steps`,
+  write: `, steps AS (${stepsWritten('held')}
+)`,
+  after: ', (SELECT count(*) FROM steps) written',
+};
+
+const body = (locked: string, { columns, write, after } = NO_STEPS) => `
 WITH settings AS MATERIALIZED (
   SELECT set_config('turnpike.actor', $2, true), set_config('lock_timeout', '500ms', true)
 ), outcome AS MATERIALIZED (
   SELECT (o ->> 0)::bigint AS id, (o ->> 1)::uuid AS token, o ->> 2 AS status, o ->> 3 AS cause, o ->> 4 AS error_message,
          nullif(o -> 5, 'null') AS result, (o ->> 6)::boolean AS failed, (o ->> 7)::double precision AS retry_seconds,
-         (o ->> 8)::double precision AS wait_seconds, (o ->> 9)::double precision AS begun_seconds_ago
+         (o ->> 8)::double precision AS wait_seconds, (o ->> 9)::double precision AS begun_seconds_ago${columns}
   FROM jsonb_array_elements($1::jsonb) AS o
 ), held AS MATERIALIZED (
   ${locked}
-), released AS (
+)${write}, released AS (
   DELETE FROM queue_leases l USING held WHERE l.id = held.id
   RETURNING held.*, l.instance, l.concurrency_key, l.cancel_requested, l.cancel_reason, l.cancel_cause
 ), final AS MATERIALIZED (
@@ -18,7 +30,7 @@ WITH settings AS MATERIALIZED (
          CASE WHEN c.wins THEN 'cancelled' ELSE r.status END AS status,
          CASE WHEN c.wins THEN coalesce(r.cancel_cause, 'cancelled') ELSE r.cause END AS cause,
          CASE WHEN c.wins THEN coalesce(r.cancel_reason, r.error_message) ELSE r.error_message END AS error_message
-  FROM released r CROSS JOIN LATERAL (SELECT r.cancel_requested AND r.status <> 'completed' AS wins) c
+  FROM released r CROSS JOIN LATERAL (SELECT r.cancel_requested AND r.status <> 'completed' AS wins) c${after}
 ), task AS (
   UPDATE queue_tasks t
   SET status = f.status, cause = f.cause, error_message = f.error_message, result = coalesce(f.result, t.result),
@@ -47,6 +59,15 @@ SELECT id, attempt, status, concurrency_key,
        (extract(epoch FROM coalesce(completed_at, clock_timestamp()) - started_at) * 1000)::double precision AS execution_time_ms
 FROM task`;
 
+const LOCKED = `SELECT o.* FROM settings, queue_leases l JOIN outcome o ON o.id = l.id AND o.token = l.lease_token
+  WHERE l.id = ANY(ARRAY(SELECT id FROM outcome))
+  ORDER BY l.id FOR UPDATE OF l`;
+
+const UNLOCKED = `SELECT o.* FROM settings, queue_leases l JOIN outcome o ON o.id = l.id AND o.token = l.lease_token
+  JOIN queue_tasks q ON q.id = l.id
+  WHERE l.id = ANY(ARRAY(SELECT id FROM outcome))
+  ORDER BY l.id FOR UPDATE OF l SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED`;
+
 /**
  * $1 a jsonb array of [id, token, status, cause, error_message, result, failed, retry_seconds, wait_seconds,
  * begun_seconds_ago]; $2 the actor. What waits without `wait_seconds` waits until somebody wakes it. With `begun_seconds_ago` it is the start and the end of a prefetched task's run in one: the row is still
@@ -59,18 +80,24 @@ FROM task`;
  */
 export const finish: Statement = {
   name: 'queue_finish',
-  text: body(`SELECT o.* FROM settings, queue_leases l JOIN outcome o ON o.id = l.id AND o.token = l.lease_token
-  WHERE l.id = ANY(ARRAY(SELECT id FROM outcome))
-  ORDER BY l.id FOR UPDATE OF l`),
+  text: body(LOCKED),
 };
 
 /** The same, going round tasks whose row somebody else holds locked. */
 export const finishUnlocked: Statement = {
   name: 'queue_finish_unlocked',
-  text: body(`SELECT o.* FROM settings, queue_leases l JOIN outcome o ON o.id = l.id AND o.token = l.lease_token
-  JOIN queue_tasks q ON q.id = l.id
-  WHERE l.id = ANY(ARRAY(SELECT id FROM outcome))
-  ORDER BY l.id FOR UPDATE OF l SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED`),
+  text: body(UNLOCKED),
+};
+
+/** Outcomes of runs that have noted steps: each of these is followed by task_id, attempt and what `stepsWritten` takes. */
+export const finishWithSteps: Statement = {
+  name: 'queue_finish_with_steps',
+  text: body(LOCKED, WITH_STEPS),
+};
+
+export const finishWithStepsUnlocked: Statement = {
+  name: 'queue_finish_with_steps_unlocked',
+  text: body(UNLOCKED, WITH_STEPS),
 };
 
 /** $1 ids of tasks whose start or finish matched no lease: how they stand now. */

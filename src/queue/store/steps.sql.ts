@@ -14,24 +14,25 @@ WITH settings AS MATERIALIZED (
 SELECT id FROM lease`;
 
 /**
- * $4 task_id, $5 attempt, $6 a jsonb array of {position, name, type, keep, start}, $7 their number: all steps of a run,
- * before any other word of them. What is kept stays as an earlier run left it, at its new place where the document has
- * changed; what is to start is `running` from here on, one flush earlier than by a statement of its own.
+ * $4 task_id, $5 attempt, $6 a jsonb array of {position, name, type, keep}, $7 their number: all steps of a run that follows
+ * others, before any other word of them. What is kept stays as an earlier run left it, at its new place where the document
+ * has changed; the ledger is told that it has only moved.
  */
 export const beginSteps: Statement = {
   name: 'queue_begin_steps',
-  text: fenced(`before AS MATERIALIZED (
-  SELECT * FROM queue_task_steps WHERE task_id = $4
+  text: fenced(`moved AS MATERIALIZED (
+  SELECT set_config('turnpike.steps', 'moved', true) FROM lease
+), before AS MATERIALIZED (
+  SELECT s.* FROM moved, queue_task_steps s WHERE s.task_id = $4
 ), gone AS (
   DELETE FROM queue_task_steps s USING lease WHERE s.task_id = $4 AND s.position >= $7::integer
 ), written AS (
   INSERT INTO queue_task_steps (task_id, position, name, type, status, attempt, started_at, completed_at, exit_code, cause,
                                 error_message, outputs, tries, variables, waits_for, deadline)
-  SELECT $4, s.position, s.name, s.type, coalesce(b.status, CASE WHEN s.start THEN 'running' ELSE 'pending' END),
-         coalesce(b.attempt, $5::integer), CASE WHEN s.start THEN clock_timestamp() ELSE b.started_at END,
+  SELECT $4, s.position, s.name, s.type, coalesce(b.status, 'pending'), coalesce(b.attempt, $5::integer), b.started_at,
          b.completed_at, b.exit_code, b.cause, b.error_message, b.outputs, coalesce(b.tries, 1), b.variables, b.waits_for,
          b.deadline
-  FROM lease, jsonb_to_recordset($6::jsonb) AS s(position integer, name text, type text, keep boolean, start boolean)
+  FROM moved, jsonb_to_recordset($6::jsonb) AS s(position integer, name text, type text, keep boolean)
   LEFT JOIN before b ON s.keep AND b.name = s.name
   ON CONFLICT (task_id, position) DO UPDATE
   SET name = EXCLUDED.name, type = EXCLUDED.type, status = EXCLUDED.status, attempt = EXCLUDED.attempt,
@@ -41,47 +42,37 @@ export const beginSteps: Statement = {
 )`),
 };
 
-/** $4 task_id, $5 position. */
-export const startStep: Statement = {
-  name: 'queue_start_step',
-  text: fenced(`written AS (
-  UPDATE queue_task_steps s SET status = 'running', started_at = clock_timestamp()
-  FROM lease WHERE s.task_id = $4 AND s.position = $5::integer
-)`),
-};
-
-/** $4 task_id, $5 position, $6 what it waits for (jsonb), $7 seconds until its deadline, null for none. */
-export const waitStep: Statement = {
-  name: 'queue_wait_step',
-  text: fenced(`written AS (
-  UPDATE queue_task_steps s
-  SET status = 'waiting', started_at = clock_timestamp(), waits_for = $6::jsonb,
-      deadline = clock_timestamp() + $7::double precision * interval '1 second'
-  FROM lease WHERE s.task_id = $4 AND s.position = $5::integer
-)`),
-};
+const AGO = (place: number) => `statement_timestamp() - (c ->> ${place})::double precision * interval '1 second'`;
 
 /**
- * $4 task_id, $5 position, $6 status, $7 exit code, $8 cause, $9 error message, $10 outputs (jsonb), $11 variables (jsonb),
- * $12 tries.
+ * Writes what runs have noted of their steps, from a relation of task_id, attempt and steps: jsonb arrays of [position,
+ * name, type, status, started seconds ago, ended seconds ago, exit code, cause, error message, outputs, variables, tries,
+ * what it waits for, seconds until its deadline]. A step may begin and end in one change: the ledger has both, with their
+ * times. What an earlier run has left of a waiting step stays where the note says nothing of it.
  */
-export const finishStep: Statement = {
-  name: 'queue_finish_step',
-  text: fenced(`written AS (
-  UPDATE queue_task_steps s
-  SET status = $6, completed_at = clock_timestamp(), exit_code = $7::integer, cause = $8, error_message = $9,
-      outputs = $10::jsonb, variables = $11::jsonb, tries = $12::integer
-  FROM lease WHERE s.task_id = $4 AND s.position = $5::integer
-)`),
-};
+export const stepsWritten = (noted: string) => `
+  INSERT INTO queue_task_steps AS s (task_id, position, name, type, status, attempt, started_at, completed_at, exit_code,
+                                     cause, error_message, outputs, variables, tries, waits_for, deadline)
+  SELECT n.task_id, (c ->> 0)::integer, c ->> 1, c ->> 2, c ->> 3, n.attempt, ${AGO(4)}, ${AGO(5)}, (c ->> 6)::integer,
+         c ->> 7, c ->> 8, nullif(c -> 9, 'null'), nullif(c -> 10, 'null'), (c ->> 11)::integer, nullif(c -> 12, 'null'),
+         ${AGO(4)} + (c ->> 13)::double precision * interval '1 second'
+  FROM ${noted} n CROSS JOIN LATERAL jsonb_array_elements(n.steps) c
+  ON CONFLICT (task_id, position) DO UPDATE
+  SET status = EXCLUDED.status, attempt = CASE WHEN EXCLUDED.started_at IS NULL THEN s.attempt ELSE EXCLUDED.attempt END,
+      started_at = coalesce(EXCLUDED.started_at, s.started_at),
+      completed_at = CASE WHEN EXCLUDED.completed_at IS NOT NULL
+                          THEN greatest(EXCLUDED.completed_at, EXCLUDED.started_at, s.started_at) END,
+      exit_code = EXCLUDED.exit_code, cause = EXCLUDED.cause, error_message = EXCLUDED.error_message,
+      outputs = EXCLUDED.outputs, variables = EXCLUDED.variables, tries = EXCLUDED.tries,
+      waits_for = coalesce(EXCLUDED.waits_for, s.waits_for), deadline = coalesce(EXCLUDED.deadline, s.deadline)
+  RETURNING 1`;
 
-/** $4 task_id, $5 a jsonb array of {position, cause, why}: steps that will not run. */
-export const skipSteps: Statement = {
-  name: 'queue_skip_steps',
-  text: fenced(`written AS (
-  UPDATE queue_task_steps s SET status = 'skipped', completed_at = clock_timestamp(), cause = k.cause, error_message = k.why
-  FROM lease, jsonb_to_recordset($5::jsonb) AS k(position integer, cause text, why text)
-  WHERE s.task_id = $4 AND s.position = k.position
+/** $4 task_id, $5 attempt, $6 steps: what one run has noted; see `stepsWritten`. */
+export const writeSteps: Statement = {
+  name: 'queue_write_steps',
+  text: fenced(`noted AS MATERIALIZED (
+  SELECT $4::text AS task_id, $5::integer AS attempt, $6::jsonb AS steps FROM lease
+), written AS (${stepsWritten('noted')}
 )`),
 };
 

@@ -10,7 +10,7 @@ import { claim, claimedBy, claimUnlocked } from './claim.sql.js';
 import { enqueue, enqueueTaking } from './enqueue.sql.js';
 import { admit, holders, olderOfKey, waitsForKey } from './keys.sql.js';
 import { notify } from './notify.sql.js';
-import { finish, finishUnlocked, standing } from './finish.sql.js';
+import { finish, finishUnlocked, finishWithSteps, finishWithStepsUnlocked, standing } from './finish.sql.js';
 import { handBack, handBackUnlocked } from './hand-back.sql.js';
 import { prefetch, startPrefetched, startUnlocked } from './prefetch.sql.js';
 import { promote } from './promote.sql.js';
@@ -34,6 +34,8 @@ export interface FinishRow {
   readonly seen_decisions: number | null;
   /** Of a prefetched task whose start is not in the database yet: this records it as well. */
   readonly begun_seconds_ago: number | null;
+  /** What its run has noted of its steps and not stored: it is, with the outcome. */
+  readonly steps?: { readonly task_id: string; readonly attempt: number; readonly rows: readonly unknown[] };
 }
 
 /** A prefetched task that a worker has begun. */
@@ -227,12 +229,12 @@ export class TaskStore {
 
   /** Records outcomes; what is missing in the answer had lost its lease. */
   finish(rows: readonly FinishRow[], actor: string): Promise<Finished[]> {
-    return this.record(finish, rows, actor);
+    return this.record(withSteps(rows) ? finishWithSteps : finish, rows, actor);
   }
 
   /** The same, but leaves out tasks whose row somebody else holds locked. */
   finishUnlocked(rows: readonly FinishRow[], actor: string): Promise<Finished[]> {
-    return this.record(finishUnlocked, rows, actor);
+    return this.record(withSteps(rows) ? finishWithStepsUnlocked : finishUnlocked, rows, actor);
   }
 
   /** What is parked goes on at once, as `pending`, where a decision came that its run has not seen. */
@@ -399,6 +401,10 @@ export function claimed(rows: ClaimRow[], token: string): ClaimedTask[] {
   }));
 }
 
+function withSteps(rows: readonly FinishRow[]): boolean {
+  return rows.some(({ steps }) => steps !== undefined);
+}
+
 /** In the order in which `finish.sql.ts` takes them apart. */
 function asTuples(rows: readonly FinishRow[]): string {
   return JSON.stringify(
@@ -413,6 +419,7 @@ function asTuples(rows: readonly FinishRow[]): string {
       row.retry_seconds,
       row.wait_seconds,
       row.begun_seconds_ago,
+      ...(row.steps ? [row.steps.task_id, row.steps.attempt, row.steps.rows] : []),
     ]),
   );
 }

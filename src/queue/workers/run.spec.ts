@@ -1,5 +1,6 @@
 import { aClaimedTask, standIn, useFakeTime } from '../../../test/support/queue-doubles.js';
-import type { RunJournal, RunLease } from '../task-handler.js';
+import type { TaskJournal } from '../store/task-journal.js';
+import type { RunLease } from '../task-handler.js';
 import { Run, runKey } from './run.js';
 
 const DAY_MS = 86_400_000;
@@ -7,7 +8,7 @@ const aRun = () =>
   new Run(
     aClaimedTask({ id: '7', leaseToken: 'token-7' }),
     standIn<RunLease>({}),
-    standIn<RunJournal>({}),
+    standIn<TaskJournal>({}),
     'worker:me',
   );
 

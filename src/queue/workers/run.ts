@@ -1,4 +1,5 @@
-import type { AbortReason, ClaimedTask, RunJournal, RunLease, TaskRun } from '../task-handler.js';
+import type { TaskJournal } from '../store/task-journal.js';
+import type { AbortReason, ClaimedTask, RunLease, TaskRun } from '../task-handler.js';
 
 /** One run of a claimed task on this instance, known by the row's key and the lease token together. */
 export class Run implements TaskRun {
@@ -10,7 +11,7 @@ export class Run implements TaskRun {
   constructor(
     readonly task: ClaimedTask,
     readonly lease: RunLease,
-    readonly journal: RunJournal,
+    readonly journal: TaskJournal,
     /** The ledger's name for whoever runs it. */
     readonly actor: string,
   ) {

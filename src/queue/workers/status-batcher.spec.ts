@@ -396,4 +396,25 @@ describe('StatusBatcher', () => {
       expect(finish).toHaveBeenCalledTimes(1);
     });
   });
+
+  it('writes what a run has noted of its steps with its outcome, and bare where that is refused', async () => {
+    const { add, finish } = setup();
+    const note = { position: 0, name: 'plan', type: 'bash', status: 'completed', outputs: { a: 'b' } } as const;
+    finish.mockImplementation(async (rows) => {
+      if (JSON.stringify(rows).includes('"a":"b"')) throw sqlError('22P05');
+      return rows.map(recorded);
+    });
+    add(outcome('a', { noted: { taskId: 'task-a', notes: [{ ...note, startedAt: performance.now() - 500 }] } }));
+    await advance();
+    const rows = finish.mock.calls.map(([[row]]) => row!);
+    expect(rows.map(({ status }) => status)).toEqual(['completed', 'failed']);
+    expect(rows.map(({ steps }) => steps)).toEqual(
+      [{ a: 'b' }, null].map((outputs) => ({
+        ...{ task_id: 'task-a', attempt: 1 },
+        rows: [
+          [0, 'plan', 'bash', 'completed', expect.any(Number), null, null, null, null, outputs, null, 1, null, null],
+        ],
+      })),
+    );
+  });
 });

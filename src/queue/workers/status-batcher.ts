@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { bare, stepRows, type StepNote } from '../store/step-notes.js';
 import { storableText } from '../store/storable-text.js';
 import { TaskStore, type FinishRow } from '../store/task-store.js';
 import { FencedBatcher, type FencedChange, type FencedResult } from './fenced-batcher.js';
@@ -9,7 +10,15 @@ interface Begun {
   readonly begunAt: number;
 }
 
-type Outcome = Omit<FinishRow, 'begun_seconds_ago'> & FencedChange & Partial<Begun>;
+/** What a run has noted of its steps and not stored. */
+export interface NotedSteps {
+  readonly taskId: string;
+  readonly notes: readonly StepNote[];
+}
+
+type Outcome = Omit<FinishRow, 'begun_seconds_ago' | 'steps'> &
+  FencedChange &
+  Partial<Begun> & { readonly noted?: NotedSteps };
 
 type Start = FencedChange & Begun;
 
@@ -68,8 +77,12 @@ const secondsSince = (time: number) => (performance.now() - time) / 1_000;
 
 const toStartRow = ({ id, token, begunAt }: Start) => ({ id, token, seconds_ago: secondsSince(begunAt) });
 
-function toFinishRow({ attempt: _, begunAt, ...row }: Outcome): FinishRow {
-  return { ...row, begun_seconds_ago: begunAt === undefined ? null : secondsSince(begunAt) };
+function toFinishRow({ attempt, begunAt, noted, ...row }: Outcome): FinishRow {
+  return {
+    ...row,
+    begun_seconds_ago: begunAt === undefined ? null : secondsSince(begunAt),
+    ...(noted && { steps: { task_id: noted.taskId, attempt, rows: stepRows(noted.notes) } }),
+  };
 }
 
 function whatJsonCanHold(outcome: Outcome): Outcome {
@@ -86,6 +99,7 @@ function whatJsonCanHold(outcome: Outcome): Outcome {
 function unstorable(outcome: Outcome, error: Error): Outcome {
   return {
     ...outcome,
+    ...(outcome.noted && { noted: { ...outcome.noted, notes: bare(outcome.noted.notes) } }),
     status: 'failed',
     cause: 'step_failed',
     error_message: storableText(`the outcome of the run could not be stored: ${error.message}`),

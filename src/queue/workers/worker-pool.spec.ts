@@ -12,6 +12,7 @@ import {
 } from '../../../test/support/queue-doubles.js';
 import { MetricsCollector } from '../metrics-collector.js';
 import type { JournalStore } from '../store/journal-store.js';
+import type { StepNote } from '../store/step-notes.js';
 import type { Finished, TaskStore } from '../store/task-store.js';
 import type { AbortReason, ClaimedTask, TaskHandler, TaskOutcome, TaskRun } from '../task-handler.js';
 import type { Heartbeat } from './heartbeat.js';
@@ -46,7 +47,14 @@ function setup({ workers = 3, prefetch = 0 }: { workers?: number; prefetch?: num
     Promise<{ id: string; status?: string }[]>,
     [{ id: string; token: string }[], string, string]
   >(async (runs) => runs);
-  const journalOf = jest.fn((task: ClaimedTask, _lease: unknown, _actor: string) => ({ of: task.id }));
+  /** What the runs have noted of their steps and not stored. */
+  const notes: StepNote[] = [];
+  const flush = jest.fn(async () => undefined);
+  const journalOf = jest.fn((task: ClaimedTask, _lease: unknown, _actor: string, _onLost: () => void) => ({
+    of: task.id,
+    flush,
+    takeNotes: () => (notes.length > 0 ? Promise.resolve(notes) : undefined),
+  }));
   const heartbeat = { instanceId: 'me' };
   const metrics = new MetricsCollector();
   const sendReady = jest.fn();
@@ -91,6 +99,8 @@ function setup({ workers = 3, prefetch = 0 }: { workers?: number; prefetch?: num
     finish,
     handBack,
     journalOf,
+    notes,
+    flush,
     heartbeat,
     metrics,
     freed,
@@ -134,9 +144,9 @@ describe('WorkerPool', () => {
     const { run } = start('1');
     expect(run.task.taskId).toBe('task-1');
     expect(run.lease).toBe(heartbeat);
-    expect(run.journal).toEqual({ of: '1' });
+    expect(run.journal).toMatchObject({ of: '1' });
     expect(run.signal.aborted).toBe(false);
-    expect(journalOf.mock.calls).toEqual([[run.task, heartbeat, 'worker:me']]);
+    expect(journalOf.mock.calls).toEqual([[run.task, heartbeat, 'worker:me', expect.any(Function)]]);
   });
 
   describe('records', () => {
@@ -157,6 +167,22 @@ describe('WorkerPool', () => {
       });
       expect(metrics.snapshot()).toMatchObject({ started: 1, completed: 1, executionTimeMs: 1_235 });
       expect(logs.map(({ msg }) => msg)).toEqual(['Processing task', 'Task completed']);
+    });
+
+    it('what the run has noted of its steps and not stored, with the outcome', async () => {
+      const { run, notes } = setup();
+      notes.push({ position: 0, name: 'plan', type: 'bash', status: 'completed' });
+      expect(await run(COMPLETED)).toMatchObject({ status: 'completed', noted: { taskId: 'task-1', notes } });
+    });
+
+    it('nothing of a run whose journal has found the lease lost', async () => {
+      const { start, finish, journalOf } = setup();
+      const { run, end } = start('1');
+      journalOf.mock.calls[0]![3]();
+      expect(run.signal.reason).toBe('lost');
+      end.resolve(COMPLETED);
+      await advance();
+      expect(finish).not.toHaveBeenCalled();
     });
 
     it.each([
@@ -355,8 +381,9 @@ describe('WorkerPool', () => {
       ['stopped', ABORTED],
       ['threw', new Error('killed')],
     ])('hands the task back when its run %s', async (_, outcome) => {
-      const { run, finish, handBack, metrics } = setup();
+      const { run, finish, flush, handBack, metrics } = setup();
       await run(outcome, { reason: 'shutdown' });
+      expect(flush).toHaveBeenCalledTimes(1);
       expect(handBack.mock.calls).toEqual([[[{ id: '1', token: 'token-1' }], 'worker:me', 'handed_back']]);
       expect(finish).not.toHaveBeenCalled();
       expect(metrics.snapshot()).toMatchObject({ handedBack: 1 });

@@ -99,7 +99,8 @@ export class WorkerPool {
 
   private run(task: ClaimedTask, wasPrefetched = false): void {
     const actor = `worker:${this.heartbeat.instanceId}`;
-    const run = new Run(task, this.heartbeat, this.journals.journalOf(task, this.heartbeat, actor), actor);
+    const onLost = () => run.abort('lost');
+    const run: Run = new Run(task, this.heartbeat, this.journals.journalOf(task, this.heartbeat, actor, onLost), actor);
     this.runs.set(run.key, run);
     const ended = this.carryOut(run, wasPrefetched ? this.recordStart(run) : undefined).finally(() => {
       this.runs.delete(run.key);
@@ -213,6 +214,8 @@ export class WorkerPool {
     if (reason === 'lost') return this.discard(labels);
     const { task } = run;
     if (isHandedBack()) {
+      // Where the lease is lost, the next statement finds that as well.
+      await run.journal.flush().catch(() => undefined);
       const runs = [{ id: task.id, token: task.leaseToken }];
       const [returned] = await this.store.handBack(runs, run.actor, 'handed_back');
       if (!returned) return this.discard(labels);
@@ -224,11 +227,14 @@ export class WorkerPool {
       return;
     }
     const ending = endingOf(task, outcome, reason);
+    const taken = run.journal.takeNotes();
+    const notes = taken ? await taken : [];
     const finished = await this.statuses.finish({
       id: task.id,
       token: task.leaseToken,
       attempt: task.attempt,
       ...(joined && { begunAt: start.begunAt }),
+      ...(notes.length > 0 && { noted: { taskId: task.taskId, notes } }),
       ...ending,
     });
     if (finished === 'lost') return this.discard(labels);

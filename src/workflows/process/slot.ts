@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { closeSync, constants, existsSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { basename, join } from 'node:path';
@@ -9,6 +9,17 @@ import { promisify } from 'node:util';
 const { O_RDONLY, O_RDWR, O_WRONLY, O_NONBLOCK } = constants;
 const PIPES = ['requests', 'orders', 'answers', 'reports', 'stdout', 'stderr'] as const;
 const run = promisify(execFile);
+
+/** Without NUL characters. */
+export interface RunRequest {
+  readonly cwd: string;
+  /** Its path. */
+  readonly script: string;
+  /** NAME=value, each. */
+  readonly exported: readonly string[];
+  /** The same of variables that bash would act on, or not hand on. */
+  readonly others: readonly string[];
+}
 
 /**
  * A directory with the named pipes of one watcher, and the service's ends of them: all non-blocking and close-on-exec.
@@ -74,15 +85,21 @@ export class Slot {
     return path;
   }
 
-  /** Asks for a run. What the entries hold may be secret, so they are kept only until `heard`. */
-  ask(marker: string, seconds: string, entries: readonly string[]): void {
-    writeFileSync(this.request, entries.map((entry) => `${entry}\0`).join(''), { mode: 0o600 });
+  /** Removes what `writeScript` has put there. */
+  removeScript(path: string): void {
+    removeFile(path);
+  }
+
+  /** Asks for a run. What it is told may be secret, so it is kept only until `heard`. */
+  ask(marker: string, seconds: string, { cwd, script, exported, others }: RunRequest): void {
+    const text = `MAPFILE=(${quoted(exported)})\nset -- ${quoted([cwd, script, ...others])}\n`;
+    writeFileSync(this.request, text, { mode: 0o600 });
     if (this.incoming) writeSync(this.incoming.requests, `${marker} ${seconds}\n`);
   }
 
   /** The watcher has read the request, or never will. */
   heard(): void {
-    rmSync(this.request, { force: true });
+    removeFile(this.request);
     if (this.keeper !== undefined) closeSync(this.keeper);
     this.keeper = undefined;
   }
@@ -109,6 +126,20 @@ export class Slot {
     this.reports.destroy();
     await rm(this.path, { recursive: true, force: true });
   }
+}
+
+/** By the bare call: `rmSync` costs several times as much. */
+function removeFile(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // It was never made, or somebody was faster.
+  }
+}
+
+/** Words that bash reads as they are. */
+function quoted(words: readonly string[]): string {
+  return words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
 }
 
 function openAll(path: string, wanted: readonly (readonly [name: (typeof PIPES)[number], flags: number])[]): number[] {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, rmSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AbortReason, RunLease } from '../../queue/task-handler.js';
@@ -139,23 +139,26 @@ class WatchedProcess {
       reports.unref().off('data', onReport).off('close', this.end);
       Object.values(this.timers).forEach(clearTimeout);
       if (this.pumps.length === 0) this.output.forEach((fd) => closeSync(fd));
-      if (this.written !== undefined) rmSync(this.written, { force: true, recursive: true });
+      if (this.written !== undefined) this.slot.removeScript(this.written);
       if (!this.leftNothing) this.slot.close();
     }
   }
 
   private start(): void {
     const { script, cwd, env, lease } = this.script;
-    const variables = Object.entries(env)
-      .filter(([name]) => name !== RUN_MARKER)
-      .map(([name, value]) => `${NOT_FOR_BASH.test(name) ? 'A' : 'E'}${name}=${value}`);
-    if ([cwd, ...variables].some((entry) => entry.includes('\0'))) {
+    const exported: string[] = [];
+    const others: string[] = [];
+    for (const [name, value] of Object.entries(env)) {
+      if (name !== RUN_MARKER) (NOT_FOR_BASH.test(name) ? others : exported).push(`${name}=${value}`);
+    }
+    if ([cwd, ...exported, ...others].some((entry) => entry.includes('\0'))) {
       this.failStart('its environment or its working directory holds a NUL character');
       return;
     }
     try {
       const path = typeof script === 'string' ? script : (this.written = this.slot.writeScript(script.text));
-      this.slot.ask(randomUUID(), seconds(lease.deadline() - performance.now()), [cwd, path, ...variables]);
+      const limit = seconds(lease.deadline() - performance.now());
+      this.slot.ask(aMarker(), limit, { cwd, script: path, exported, others });
     } catch (error) {
       this.failStart((error as Error).message);
       return;
@@ -294,6 +297,11 @@ class WatchedProcess {
       ? { exitCode: null, signal: signalName(code - 128) ?? `signal ${code - 128}`, ended }
       : { exitCode: code, signal: null, ended };
   }
+}
+
+/** 62 random bits; short, since a shell reads a pipe byte by byte. */
+function aMarker(): string {
+  return randomUUID().slice(-17).replace('-', '');
 }
 
 function openOutput(slot: Slot): [stdout: number, stderr: number] {

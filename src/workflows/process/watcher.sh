@@ -7,8 +7,9 @@
 # host reads the name of a slot from fd 3, a line for each, and forks a watcher for it, which serves one run after another
 # until a run did not end in order or the service is gone. A slot is a directory with
 #   requests pipe, a line for each run: <marker> <seconds>
-#   request  of that run, entries ended by NUL: working directory, script, and then the script's environment, with `E` before
-#            each NAME=value, or `A` where bash itself would act on it and env(1) has to set it
+#   request  of that run, in quoted words that bash reads at once: `MAPFILE=(NAME=value ...)`, the script's environment, and
+#            `set -- <working directory> <script> [NAME=value ...]`, with variables on which bash itself would act, and
+#            which env(1) therefore has to set
 #   orders   pipe, a line each; the command is killed when the time is over, and when the pipe closes:
 #              renew <seconds>   sets the time left
 #              term <seconds>    SIGTERM to the group, and sets the time left
@@ -123,33 +124,24 @@ announce() {
   echo "run $own $marker $left" 9<>"$slot/orders" >&9 && echo "started $own $self" >&6
 }
 
-# Becomes the command. The script's variables may have the names of those here: once the first of them is exported, nothing
-# is used but the arguments, REPLY and MAPFILE, which the service never sends as `E`.
+# Becomes the command. The script's variables may have the names of those here: once they are exported, nothing is used but
+# the arguments.
 become() {
   trap - HUP INT PIPE TERM
-  MAPFILE=()
   # All of it before the word that it has begun, with which the service empties the file.
-  exec 7<request
-  while IFS= read -r -d '' -u 7; do MAPFILE+=("$REPLY"); done
-  exec 7<&-
-  if ! cd -- "${MAPFILE[0]}"; then
+  . ./request
+  if ! cd -- "$1"; then
     echo 'failed cwd' >&6
     exit
   fi
   announce || exit
-  set -- "$BASH" --norc --noprofile "${MAPFILE[1]}"
+  if (($# > 2)); then
+    set -- /usr/bin/env -- "${@:3}" "$BASH" --norc --noprofile "$2"
+  else
+    set -- "$BASH" --norc --noprofile "$2"
+  fi
   unset OLDPWD
-  export TURNPIKE_RUN=$marker
-  for REPLY in "${MAPFILE[@]:2}"; do
-    case $REPLY in
-    E*) export "${REPLY#E}" ;;
-    # The command line is turned into `env -- NAME=value ... bash ... script`.
-    A*)
-      [ "$1" = /usr/bin/env ] || set -- /usr/bin/env -- "$@"
-      set -- /usr/bin/env -- "${REPLY#A}" "${@:3}"
-      ;;
-    esac
-  done
+  export "TURNPIKE_RUN=$marker" "${MAPFILE[@]}"
   exec "$@" >&4 2>&5 3>&- 4>&- 5>&- 6>&- 8>&-
 }
 

@@ -10,7 +10,6 @@ import { approvalOf, MANUAL_APPROVAL, verdictOf, type Approval } from '../approv
 import type { LogWriter } from '../log-writer.js';
 import type { Plan, PlannedStep } from '../plan.js';
 import type { WorkflowScope } from '../references/workflow-scope.js';
-import type { StepDefinition } from '../workflow.js';
 import { followersOf } from './followers.js';
 import { verdictOn } from './step-conditions.js';
 import type { StepExecution, StepOutcome } from './step-execution.js';
@@ -30,11 +29,6 @@ interface Node extends PlannedStep {
 
 /** How often decisions are looked for while other steps of the task still run. */
 const LOOK_MS = 2_000;
-
-/** Whether a step begins without anybody's word, unless something failed before it. */
-function isPlain({ type, when = 'on_success' }: StepDefinition): boolean {
-  return type !== 'approval' && (when === 'on_success' || when === 'always');
-}
 
 /**
  * One run of a workflow: begins each step when all it needs have ended, as many side by side as it may, and notes in the
@@ -63,17 +57,7 @@ export class WorkflowRun {
   ) {
     this.nodes = plan.steps.map((planned) => ({ ...planned, left: planned.needs.length }));
     this.followers = followersOf(plan);
-    this.records = new StepRecords(run.journal);
-  }
-
-  /** Those of a first run's steps that certainly are the first to begin: `beginSteps` may note them as running at once. */
-  first(): ReadonlySet<number> {
-    // A condition decides of some of them; whatever it says, the others have a place.
-    const candidates = this.nodes.filter(({ left }) => left === 0).slice(0, this.limits.parallelSteps);
-    const certain = candidates.filter(({ step }) => !step.if && !step.unless && isPlain(step));
-    const positions = new Set(certain.map(({ position }) => position));
-    this.records.startedEarly(positions);
-    return positions;
+    this.records = new StepRecords(run.journal, run.task.attempt === 1, (error) => this.breakOff(error));
   }
 
   /** `kept`: steps that earlier runs have done, by position. */
@@ -117,9 +101,9 @@ export class WorkflowRun {
         skipped.push({ position, ...verdict.skip });
         this.settle(node, 'skipped');
       } else if (typeof verdict !== 'string') {
-        await this.fail(node, failure(verdict.fault));
+        this.fail(node, failure(verdict.fault));
       } else if (!node.approved && (step.type === 'approval' || step.when === 'manual')) {
-        await this.wait(node);
+        this.wait(node);
       } else if (this.active.size + beginning.length < this.limits.parallelSteps) {
         beginning.push(node);
       } else {
@@ -127,8 +111,10 @@ export class WorkflowRun {
       }
     }
     this.ready.push(...blocked);
-    // Before what follows the skipped ones begins: a later run must find them skipped.
-    await this.records.skip(skipped);
+    this.records.skip(skipped);
+    if (beginning.length === 0) return;
+    for (const node of beginning) this.records.start(node.position);
+    await this.records.beforeSteps();
     for (const node of beginning) this.begin(node);
   }
 
@@ -139,32 +125,28 @@ export class WorkflowRun {
 
   private async carryOut(node: Node): Promise<void> {
     const { step, position } = node;
-    await this.records.start(position);
     const outcome = await this.steps.execute(step);
     // What the step wrote is stored before the step says that it has ended.
     await this.log.close();
     const reason = String(this.stop.signal.reason);
-    if (outcome.status === 'completed') await this.complete(node, outcome);
-    else if (outcome.status === 'failed') await this.fail(node, outcome);
-    else if (reason !== 'lost') await this.records.abort(position, reason);
+    if (outcome.status === 'completed') this.complete(node, outcome);
+    else if (outcome.status === 'failed') this.fail(node, outcome);
+    else if (reason !== 'lost') this.records.abort(position, reason);
   }
 
-  private async complete(
-    node: Node,
-    end: Omit<Extract<StepOutcome, { status: 'completed' }>, 'status'>,
-  ): Promise<void> {
-    await this.records.finish(node.position, { ...end, status: 'completed' });
+  private complete(node: Node, end: Omit<Extract<StepOutcome, { status: 'completed' }>, 'status'>): void {
+    this.records.finish(node.position, { ...end, status: 'completed' });
     this.settle(node, 'completed', end.outputs, end.variables);
   }
 
-  private async fail(node: Node, end: Failed): Promise<void> {
+  private fail(node: Node, end: Failed): void {
     const { cause, errorMessage, retryable = true } = end;
-    await this.records.finish(node.position, end);
+    this.records.finish(node.position, end);
     if (!node.step.continueOnError) this.failure ??= { cause, errorMessage, retryable };
     this.settle(node, 'failed', end.outputs);
   }
 
-  private async wait(node: Node): Promise<void> {
+  private wait(node: Node): void {
     const { step, position } = node;
     let wanted: ReturnType<typeof approvalOf>;
     try {
@@ -174,7 +156,7 @@ export class WorkflowRun {
     }
     // The time limit of an approval may stand beside its config as that of any other step.
     const limit = step.type === 'approval' ? (step.timeoutSeconds ?? null) : null;
-    await this.run.journal.waitStep(position, { ...wanted.approval }, wanted.seconds ?? limit);
+    this.records.wait(position, { ...wanted.approval }, wanted.seconds ?? limit);
     this.waiting.add(node);
   }
 
@@ -196,10 +178,10 @@ export class WorkflowRun {
       this.waiting.delete(node);
       if (!verdict.approved) {
         const errorMessage = `step '${node.step.name}' was ${verdict.why}`;
-        await this.fail(node, { ...failure(errorMessage), cause: 'rejected', retryable: false });
+        this.fail(node, { ...failure(errorMessage), cause: 'rejected', retryable: false });
       } else if (node.step.type === 'approval') {
         const outputs = { approved_by: verdict.by.join(','), comment: verdict.comment };
-        await this.complete(node, { outputs, tries: 1 });
+        this.complete(node, { outputs, tries: 1 });
       } else {
         node.approved = true;
         this.ready.push(node);
@@ -247,9 +229,13 @@ export class WorkflowRun {
     try {
       await work();
     } catch (error) {
-      this.broken ??= { error };
-      this.stop.abort('lost');
+      this.breakOff(error);
     }
+  }
+
+  private breakOff(error: unknown): void {
+    this.broken ??= { error };
+    this.stop.abort('lost');
   }
 
   private async giveUp(): Promise<TaskOutcome> {
@@ -261,14 +247,14 @@ export class WorkflowRun {
       throw error;
     }
     const reason = String(this.run.signal.reason);
-    if (reason !== 'lost') await this.records.abortAll(reason);
+    if (reason !== 'lost') this.records.abortAll(reason);
     // A run that is handed back goes on elsewhere; for one that ends here the rest will never run.
     if (reason === 'cancelled' || reason === 'timeout') await this.run.journal.closeSteps(reason);
     return { status: 'aborted' };
   }
 
   private async close(cause: string): Promise<void> {
-    await this.records.abortAll(cause);
+    this.records.abortAll(cause);
     await this.run.journal.closeSteps(cause);
   }
 }

@@ -201,7 +201,7 @@ describe('BashStep', () => {
           TASK_ID: 'task-1',
           ATTEMPT: '2',
           STEP_OUTPUT: expect.stringMatching(new RegExp(`^${root}/run/[0-9a-f-]{36}\\.output$`)),
-          TURNPIKE_RUN: expect.stringMatching(/^[0-9a-f-]{36}$/),
+          TURNPIKE_RUN: expect.stringMatching(/^[0-9a-f]{16}$/),
           SHLVL: '1',
           _: expect.any(String),
         });

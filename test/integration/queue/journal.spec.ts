@@ -1,4 +1,4 @@
-import { LeaseLostError, type LogChunk, type TaskRun } from '../../../src/queue/task-handler.js';
+import { LeaseLostError, type LogChunk, type TaskOutcome, type TaskRun } from '../../../src/queue/task-handler.js';
 import { aTask } from '../../support/queue-harness.js';
 import { useQueue } from '../../support/queue-fixture.js';
 import { until } from '../../support/until.js';
@@ -59,20 +59,89 @@ describe('the steps of a run', () => {
     await fixture.becomes(taskId, 'completed');
   });
 
-  it('may begin as running, which the ledger has as well', async () => {
+  it('may begin and end before anything of them is stored: the ledger has both, each with its time', async () => {
     const { journal, taskId, instanceId } = await aRun();
-    await journal.beginSteps(STEPS.map((step, index) => ({ ...step, start: index === 0 })));
-    expect(await steps(taskId)).toMatchObject([{ status: 'running' }, { status: 'pending' }, { status: 'pending' }]);
-    const [began] = await fixture.query(
-      'SELECT started_at IS NOT NULL AS began FROM queue_task_steps WHERE position = 0',
-    );
-    expect(began).toEqual({ began: true });
-    expect(await fixture.events(taskId, 'step')).toMatchObject([
-      {
-        ...{ from_status: 'pending', to_status: 'running', attempt: 1, actor: `worker:${instanceId}` },
-        detail: { step: 'plan', type: 'bash' },
-      },
+    void journal.beginSteps(STEPS);
+    void journal.startStep(0);
+    void journal.finishStep(0, { status: 'completed', exitCode: 0, outputs: { url: 'x' } });
+    void journal.startStep(1);
+    await journal.flush();
+    const outputs = { url: 'x' };
+    expect(await steps(taskId)).toMatchObject([
+      { status: 'completed', outputs },
+      { status: 'running' },
+      { status: 'pending' },
     ]);
+    const [times] = await fixture.query(
+      `SELECT started_at <= completed_at AND started_at > now() - interval '1 minute' AS fit FROM queue_task_steps WHERE position = 0`,
+    );
+    expect(times).toEqual({ fit: true });
+    void journal.finishStep(1, { status: 'failed', exitCode: 3, cause: 'step_failed', errorMessage: 'no' });
+    void journal.startStep(2);
+    void journal.finishStep(2, { status: 'completed' });
+    await journal.flush();
+    const signed = { attempt: 1, actor: `worker:${instanceId}` };
+    expect(await fixture.events(taskId, 'step')).toMatchObject([
+      { ...signed, from_status: 'pending', to_status: 'running', detail: { step: 'plan', type: 'bash' } },
+      { ...signed, from_status: 'running', to_status: 'completed', detail: { step: 'plan', exit_code: 0 } },
+      { ...signed, from_status: 'pending', to_status: 'running', detail: { step: 'apply' } },
+      { ...signed, from_status: 'running', to_status: 'failed', cause: 'step_failed', detail: { error_message: 'no' } },
+      { ...signed, from_status: 'pending', to_status: 'running', cause: null, detail: { step: 'notify' } },
+      { ...signed, from_status: 'running', to_status: 'completed', detail: { step: 'notify' } },
+    ]);
+    const order = await fixture.query(
+      `SELECT count(*)::integer AS wrong FROM (
+         SELECT at < lag(at) OVER (ORDER BY id) AS earlier FROM queue_task_events WHERE kind = 'step'
+       ) e WHERE earlier`,
+    );
+    expect(order).toEqual([{ wrong: 0 }]);
+  });
+
+  it.each([
+    ['completed', async (): Promise<TaskOutcome> => ({ status: 'completed' })],
+    [
+      'failed',
+      async (): Promise<TaskOutcome> => ({
+        ...{ status: 'failed', cause: 'step_failed', errorMessage: 'no', retryable: false },
+      }),
+    ],
+  ] as const)('that nobody has stored are, with the outcome: %s', async (status, end) => {
+    const { queue } = await fixture.start({
+      behaviour: async ({ journal }) => {
+        void journal.beginSteps(STEPS);
+        void journal.startStep(0);
+        void journal.finishStep(0, { status, outputs: { a: 'b' } });
+        void journal.skipSteps([1, 2].map((position) => ({ position, cause: 'condition', why: 'as it is' })));
+        return end();
+      },
+    });
+    const { taskId } = await queue.enqueue(aTask());
+    await fixture.becomes(taskId, status);
+    expect(await steps(taskId)).toMatchObject([
+      { status, outputs: { a: 'b' } },
+      ...[1, 2].map(() => ({ status: 'skipped', cause: 'condition', error_message: 'as it is' })),
+    ]);
+    const all = await fixture.query('SELECT kind, to_status FROM queue_task_events WHERE task_id = $1 ORDER BY id', [
+      taskId,
+    ]);
+    expect(all.map(({ kind, to_status }) => `${kind} ${to_status}`)).toEqual([
+      ...['transition pending', 'transition running', 'step running', `step ${status}`, 'step skipped', 'step skipped'],
+      `transition ${status}`,
+    ]);
+  });
+
+  it('stay as they were where the lease was lost before the outcome', async () => {
+    const { journal, taskId, instanceId, gate } = await aRun();
+    void journal.beginSteps(STEPS);
+    await journal.startStep(0);
+    const other = await fixture.start({ behaviour: fixture.gate().hold });
+    await fixture.expire(instanceId);
+    await other.handler.run(1);
+    const before = [await steps(taskId), await fixture.events(taskId, 'step')];
+    void journal.finishStep(0, { status: 'completed' });
+    gate.release();
+    await expect(journal.flush()).rejects.toBeInstanceOf(LeaseLostError);
+    expect([await steps(taskId), await fixture.events(taskId, 'step')]).toEqual(before);
   });
 
   it('are in the ledger, signed by the instance', async () => {
