@@ -5,6 +5,7 @@ import { Prefetch1764000000000 } from './migrations/1764000000000-prefetch.js';
 import { JoinedTransitions1764100000000 } from './migrations/1764100000000-joined-transitions.js';
 import { WaitingSteps1764200000000 } from './migrations/1764200000000-waiting-steps.js';
 import { KeysAndPauses1764250000000 } from './migrations/1764250000000-keys-and-pauses.js';
+import { Seals1764800000000 } from './migrations/1764800000000-seals.js';
 
 /** Any number that no other program on the same database uses for an advisory lock. */
 const MIGRATION_LOCK = 7_381_001;
@@ -16,6 +17,7 @@ export const migrations = [
   JoinedTransitions1764100000000,
   WaitingSteps1764200000000,
   KeysAndPauses1764250000000,
+  Seals1764800000000,
 ];
 
 export function dataSourceOptions(url: string, poolSize = 10) {

@@ -1,10 +1,12 @@
 import { Module, type DynamicModule, type ModuleMetadata, type Provider, type Type } from '@nestjs/common';
 import { EnqueueBatcher } from './enqueue-batcher.js';
 import { Admitter } from './maintenance/admitter.js';
+import { LedgerVerifier } from './ledger/verifier.js';
 import { Maintenance } from './maintenance/maintenance.js';
 import { Pauses } from './maintenance/pauses.js';
 import { Promoter } from './maintenance/promoter.js';
 import { Rescuer } from './maintenance/rescuer.js';
+import { Sealer } from './maintenance/sealer.js';
 import { Sweep } from './maintenance/sweep.js';
 import { MetricsCollector } from './metrics-collector.js';
 import { QUEUE_OPTIONS, resolveQueueOptions, type QueueOptions } from './queue-options.js';
@@ -13,9 +15,11 @@ import { PausesController } from './pauses.controller.js';
 import { QueueController } from './queue.controller.js';
 import { QueueService } from './queue.service.js';
 import { JournalStore } from './store/journal-store.js';
+import { LedgerStore } from './store/ledger-store.js';
 import { ListStore } from './store/list-store.js';
 import { LogReader } from './store/log-reader.js';
 import { QueueDatabase } from './store/queue-database.js';
+import { SealStore } from './store/seal-store.js';
 import { StatsStore } from './store/stats-store.js';
 import { TaskStore } from './store/task-store.js';
 import { TaskHandler } from './task-handler.js';
@@ -73,13 +77,17 @@ export class QueueModule {
         Pauses,
         Rescuer,
         Sweep,
+        Sealer,
         Heartbeat,
         QueueDatabase,
         JournalStore,
         ListStore,
         LogReader,
+        LedgerStore,
+        LedgerVerifier,
+        SealStore,
       ],
-      exports: [QueueService, QueueRuntime, MetricsCollector, ListStore, LogReader],
+      exports: [QueueService, QueueRuntime, MetricsCollector, ListStore, LogReader, LedgerStore, LedgerVerifier],
     };
   }
 }

@@ -25,6 +25,7 @@ const TABLES = [
   'queue_task_steps',
   'queue_task_logs',
   'queue_task_events',
+  'queue_ledger_seals',
 ];
 
 /** What a test of the queue works with: a database, instances of the queue on it, and hands in `psql`. */

@@ -1,0 +1,42 @@
+import { Injectable } from '@nestjs/common';
+import { noteInLedger, pruneLedger, prunePatience } from './ledger-note.sql.js';
+import { QueueDatabase, type Executor } from './queue-database.js';
+
+/** Something an operator did that changes no task's state: a pause, a new key, a changed schedule. */
+export interface LedgerNote {
+  /** Who: a key's name, `schedule:<name>`, `worker:<instance>`. */
+  readonly actor: string;
+  /** What was done, as one word with underscores: `queue_paused`. */
+  readonly cause: string;
+  readonly detail?: Readonly<Record<string, unknown>>;
+  readonly requestId?: string;
+  /** Where it concerns one task. */
+  readonly taskId?: string;
+}
+
+/** Writes into the ledger what its triggers cannot see, and takes from it what is older than anybody wants to keep. */
+@Injectable()
+export class LedgerStore {
+  constructor(private readonly database: QueueDatabase) {}
+
+  /** Given the transaction that does what is noted, the note stands or falls with it. */
+  async note(
+    { actor, cause, detail, requestId, taskId }: LedgerNote,
+    executor: Executor = this.database,
+  ): Promise<void> {
+    const values = [actor, cause, detail ? JSON.stringify(detail) : null, requestId ?? null, taskId ?? null];
+    await executor.run(noteInLedger, values);
+  }
+
+  /**
+   * Drops the ledger's weeks that lie wholly before that time, where they are sealed; how many. The seals stay. Fails with
+   * 55P03 where somebody's open transaction holds the ledger for longer than two seconds.
+   */
+  async prune(before: Date, actor: string): Promise<number> {
+    return this.database.transaction(async (transaction) => {
+      await transaction.run(prunePatience, []);
+      const [row] = await transaction.run<{ dropped: number }>(pruneLedger, [before.toISOString(), actor]);
+      return row!.dropped;
+    });
+  }
+}
