@@ -1,11 +1,13 @@
 import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { AuditModule } from './audit/audit.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { ProblemFilter } from './common/problem/problem.filter.js';
 import { ConfigModule } from './config/config.module.js';
 import { Settings } from './config/settings.js';
 import { VERSION } from './config/version.js';
 import { DatabaseModule } from './database/database.module.js';
+import { EventsModule } from './events/events.module.js';
 import { GoldenPathsModule } from './golden-paths/golden-paths.module.js';
 import { HealthModule } from './health/health.module.js';
 import { queueEntities } from './queue/entities.js';
@@ -60,6 +62,8 @@ export class AppModule {
               GoldenPathsModule,
               SpecsModule,
               TasksModule.forRoot({ imports: [SpecsModule], specReader: SubmissionPlanner }),
+              EventsModule,
+              AuditModule,
             ]
           : []),
       ],

@@ -198,7 +198,7 @@ describe('QueueRuntime', () => {
       expect(drained.state).toBe('pending');
       ended.resolve();
       await advance();
-      expect(trail.slice(3)).toEqual(['abort shutdown', 'maintenance.stop', 'heartbeat.stop']);
+      expect(trail.slice(3)).toEqual(['abort shutdown', 'maintenance.stop', 'sealer.stop', 'heartbeat.stop']);
     });
 
     it('aborts at once with no grace time', async () => {

@@ -1,6 +1,7 @@
 import { Module, type DynamicModule, type ModuleMetadata, type Provider, type Type } from '@nestjs/common';
 import { EnqueueBatcher } from './enqueue-batcher.js';
 import { Admitter } from './maintenance/admitter.js';
+import { EventFollower } from './events/event-follower.js';
 import { LedgerVerifier } from './ledger/verifier.js';
 import { Maintenance } from './maintenance/maintenance.js';
 import { Pauses } from './maintenance/pauses.js';
@@ -15,6 +16,8 @@ import { PausesController } from './pauses.controller.js';
 import { QueueController } from './queue.controller.js';
 import { QueueService } from './queue.service.js';
 import { JournalStore } from './store/journal-store.js';
+import { AuditStore } from './store/audit-store.js';
+import { LedgerReader } from './store/ledger-reader.js';
 import { LedgerStore } from './store/ledger-store.js';
 import { ListStore } from './store/list-store.js';
 import { LogReader } from './store/log-reader.js';
@@ -85,9 +88,15 @@ export class QueueModule {
         LogReader,
         LedgerStore,
         LedgerVerifier,
+        LedgerReader,
+        EventFollower,
+        AuditStore,
         SealStore,
       ],
-      exports: [QueueService, QueueRuntime, MetricsCollector, ListStore, LogReader, LedgerStore, LedgerVerifier],
+      exports: [
+        ...[QueueService, QueueRuntime, MetricsCollector, ListStore, LogReader],
+        ...[LedgerStore, LedgerReader, LedgerVerifier, AuditStore, EventFollower],
+      ],
     };
   }
 }

@@ -101,6 +101,11 @@ const registry = {
     title: 'There is no such task',
     action: 'Check the task id.',
   },
+  ledger_not_sealed: {
+    status: 404,
+    title: 'The ledger has no seal yet',
+    action: 'Ask again in some seconds; an instance with workers must be running.',
+  },
   golden_path_not_found: {
     status: 404,
     title: 'There is no such golden path',
