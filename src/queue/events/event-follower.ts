@@ -122,13 +122,16 @@ export class EventFollower implements OnModuleInit {
 
   private async follow(): Promise<void> {
     this.following = true;
+    let last = true;
     while (this.waiting.size > 0) {
-      await this.pause();
+      if (last) await this.pause();
+      last = true;
       try {
         await this.listen();
         this.end ??= this.start ??= await this.reader.now();
         const page = await this.reader.page(this.end);
         this.keep(page);
+        last = page.last;
         this.lookedAt = performance.now();
         this.see();
         if (page.events.length > 0) for (const wake of [...this.waiting]) wake();
