@@ -53,6 +53,7 @@ const print = (text: string) => process.stdout.write(`${text}\n`);
 const stores = await Stores.start(new Set(['postgres']), false);
 try {
   for (const [name, setting] of Object.entries(SETTINGS)) {
+    await measure(stores, setting, true); // warms up this process
     const [on, off, ratios]: [number[], number[], number[]] = [[], [], []];
     for (let round = 0; round < ROUNDS; round++) {
       const order = round % 2 === 0 ? [true, false] : [false, true];

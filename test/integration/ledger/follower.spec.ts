@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { EventFollower } from '../../../src/queue/events/event-follower.js';
 import type { LedgerCursor } from '../../../src/queue/events/ledger-cursor.js';
 import { LedgerReader, type LedgerEvent } from '../../../src/queue/store/ledger-reader.js';
@@ -113,6 +114,7 @@ describe('the follower', () => {
     const page = jest.spyOn(of(api, LedgerReader), 'page');
     const now = await follower.now();
     const gone = new AbortController();
+    setMaxListeners(300, gone.signal);
     const readers = Array.from({ length: 200 }, () => readUntil(gone.signal));
     async function readUntil(signal: AbortSignal): Promise<number> {
       let [cursor, count] = [now, 0];
