@@ -1,9 +1,9 @@
 /**
  * Imports run downwards only. Each layer may import itself and what stands below it:
- * specs, schedules, tasks, webhooks, dashboard, health → golden-paths → workflows → queue → database, auth, config → common
+ * specs, schedules, tasks, events, audit, webhooks, dashboard, health → golden-paths → workflows → queue → database, auth, config → common
  */
 const LAYERS = [
-  ['specs', 'schedules', 'tasks', 'webhooks', 'dashboard', 'health'],
+  ['specs', 'schedules', 'tasks', 'events', 'audit', 'webhooks', 'dashboard', 'health'],
   ['golden-paths'],
   ['workflows'],
   ['queue'],

@@ -1,5 +1,6 @@
 import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { AuditModule } from './audit/audit.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { ProblemFilter } from './common/problem/problem.filter.js';
 import { ConfigModule } from './config/config.module.js';
@@ -7,6 +8,7 @@ import { Settings } from './config/settings.js';
 import { VERSION } from './config/version.js';
 import { DatabaseModule } from './database/database.module.js';
 import { GoldenPathsController } from './golden-paths/golden-paths.controller.js';
+import { EventsModule } from './events/events.module.js';
 import { GoldenPathsModule } from './golden-paths/golden-paths.module.js';
 import { HealthModule } from './health/health.module.js';
 import { queueEntities } from './queue/entities.js';
@@ -72,7 +74,9 @@ export class AppModule {
           controller: servesApi,
           fires: settings.ROLE !== 'api',
         }),
-        ...(servesApi ? [TasksModule.forRoot({ imports: [SpecsModule], specReader: SubmissionPlanner })] : []),
+        ...(servesApi
+          ? [TasksModule.forRoot({ imports: [SpecsModule], specReader: SubmissionPlanner }), EventsModule, AuditModule]
+          : []),
       ],
       controllers: servesApi ? [GoldenPathsController, SpecsController, StepTypesController] : [],
       providers: [{ provide: APP_FILTER, useClass: ProblemFilter }],

@@ -47,6 +47,14 @@ export type { DeadLetterFilter, DeadLetterPlace } from './queue/store/dead-lette
 export { ListStore } from './queue/store/list-store.js';
 export type { TaskFilter, TaskListRequest } from './queue/store/list.sql.js';
 export type { Redrive, Said, Signature, StepDecision } from './queue/store/task-store.js';
+export { LedgerStore, type LedgerNote } from './queue/store/ledger-store.js';
+export { LedgerReader, type LedgerEvent, type LedgerPage } from './queue/store/ledger-reader.js';
+export { AuditStore, type AuditEntry } from './queue/store/audit-store.js';
+export { EventFollower, type FollowedPage } from './queue/events/event-follower.js';
+export { EVENT_TYPES, type EventType } from './queue/events/event-types.js';
+export { eventPayload, type EventPayload } from './queue/events/event-payload.js';
+export { decodeLedgerCursor, encodeLedgerCursor, type LedgerCursor } from './queue/events/ledger-cursor.js';
+export { LedgerVerifier, type Head, type Verification } from './queue/ledger/verifier.js';
 export { queueEntities } from './queue/entities.js';
 export { QueueTask } from './queue/queue-task.entity.js';
 export { QueueTaskDecision, QueueTaskEvent, QueueTaskLog, QueueTaskStep } from './queue/queue-task-records.entity.js';

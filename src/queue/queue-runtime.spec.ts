@@ -12,6 +12,7 @@ import type { EnqueueBatcher } from './enqueue-batcher.js';
 import type { Admitter } from './maintenance/admitter.js';
 import type { Maintenance } from './maintenance/maintenance.js';
 import type { QueueWatch } from './maintenance/queue-watch.js';
+import type { Sealer } from './maintenance/sealer.js';
 import type { QueueOptions } from './queue-options.js';
 import type { AbortReason } from './task-handler.js';
 import type { Claimer } from './workers/claimer.js';
@@ -58,6 +59,7 @@ function setup({ running = 0, ...options }: QueueOptions & { running?: number } 
     admit: (keys: string[]) => void trail.push(`admit ${keys.join()}`),
     idle: note('admitter.idle'),
   };
+  const sealer = { start: () => void trail.push('sealer.start'), stop: note('sealer.stop') };
   let hear: (wakeUp: WakeUp) => void = () => undefined;
   const wakeUps = {
     onWakeUp: (listener: typeof hear) => void (hear = listener),
@@ -71,6 +73,7 @@ function setup({ running = 0, ...options }: QueueOptions & { running?: number } 
     standIn<WorkerPool>(pool),
     standIn<Maintenance>(maintenance),
     standIn<Admitter>(admitter),
+    standIn<Sealer>(sealer),
     standIn<WakeUps>(wakeUps),
     standIn<EnqueueBatcher>(enqueues),
     standIn<QueueWatch>({ start: note('watch.start'), stop: () => void trail.push('watch.stop') }),
@@ -88,6 +91,7 @@ const DRAINED = [
   'claimer.stop',
   'pool.handBackPrefetched',
   'maintenance.stop',
+  'sealer.stop',
   'heartbeat.stop',
 ];
 
@@ -106,7 +110,7 @@ describe('QueueRuntime', () => {
     it('joins before it claims', async () => {
       const { runtime, trail, heartbeat, claimer } = setup({ workers: 7 });
       await runtime.onApplicationBootstrap();
-      expect(trail).toEqual(['heartbeat.start', 'claimer.start', 'maintenance.start']);
+      expect(trail).toEqual(['heartbeat.start', 'claimer.start', 'maintenance.start', 'sealer.start']);
       expect(heartbeat.start).toHaveBeenCalledWith(claimer);
       expect(logs).toEqual([
         {
@@ -217,7 +221,7 @@ describe('QueueRuntime', () => {
       expect(drained.state).toBe('pending');
       ended.resolve();
       await advance();
-      expect(trail.slice(3)).toEqual(['abort shutdown', 'maintenance.stop', 'heartbeat.stop']);
+      expect(trail.slice(3)).toEqual(['abort shutdown', 'maintenance.stop', 'sealer.stop', 'heartbeat.stop']);
     });
 
     it('aborts at once with no grace time', async () => {

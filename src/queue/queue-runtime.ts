@@ -11,6 +11,7 @@ import { EnqueueBatcher } from './enqueue-batcher.js';
 import { Admitter } from './maintenance/admitter.js';
 import { Maintenance } from './maintenance/maintenance.js';
 import { QueueWatch } from './maintenance/queue-watch.js';
+import { Sealer } from './maintenance/sealer.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from './queue-options.js';
 import { Claimer } from './workers/claimer.js';
 import { Heartbeat } from './workers/heartbeat.js';
@@ -30,6 +31,7 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
     private readonly pool: WorkerPool,
     private readonly maintenance: Maintenance,
     private readonly admitter: Admitter,
+    private readonly sealer: Sealer,
     private readonly wakeUps: WakeUps,
     private readonly enqueues: EnqueueBatcher,
     private readonly watch: QueueWatch,
@@ -59,6 +61,7 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
     this.maintenance.onFreed(() => this.claimer.wake());
     this.claimer.start();
     await this.maintenance.start();
+    this.sealer.start();
     this.logger.log({
       msg: `Async workflow queue initialized with ${this.options.workers} workers`,
       workers: this.options.workers,
@@ -106,6 +109,7 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
     }
     await idle;
     await this.maintenance.stop();
+    await this.sealer.stop();
     const worker_id = this.heartbeat.instanceId;
     await this.heartbeat.stop();
     this.logger.log({ msg: 'Drained', worker_id });

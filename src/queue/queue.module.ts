@@ -8,11 +8,14 @@ import { EnqueueBatcher } from './enqueue-batcher.js';
 import { InstancesController } from './instances.controller.js';
 import { InstancesService } from './instances.service.js';
 import { Admitter } from './maintenance/admitter.js';
+import { EventFollower } from './events/event-follower.js';
+import { LedgerVerifier } from './ledger/verifier.js';
 import { Maintenance } from './maintenance/maintenance.js';
 import { Pauses } from './maintenance/pauses.js';
 import { Promoter } from './maintenance/promoter.js';
 import { QueueWatch } from './maintenance/queue-watch.js';
 import { Rescuer } from './maintenance/rescuer.js';
+import { Sealer } from './maintenance/sealer.js';
 import { Sweep } from './maintenance/sweep.js';
 import { MetricsCollector } from './metrics-collector.js';
 import { QUEUE_OPTIONS, resolveQueueOptions, type QueueOptions } from './queue-options.js';
@@ -25,12 +28,15 @@ import { IdempotencyStore } from './store/idempotency-store.js';
 import { InstanceStore } from './store/instance-store.js';
 import { JobStore } from './store/job-store.js';
 import { JournalStore } from './store/journal-store.js';
+import { LedgerReader } from './store/ledger-reader.js';
 import { LedgerStore } from './store/ledger-store.js';
 import { LineStore } from './store/line-store.js';
 import { ListStore } from './store/list-store.js';
 import { LogReader } from './store/log-reader.js';
 import { QueueDatabase } from './store/queue-database.js';
 import { ScheduleTaskStore } from './store/schedule-task-store.js';
+import { AuditStore } from './store/audit-store.js';
+import { SealStore } from './store/seal-store.js';
 import { StatsStore } from './store/stats-store.js';
 import { TaskStore } from './store/task-store.js';
 import { TaskHandler } from './task-handler.js';
@@ -94,6 +100,7 @@ export class QueueModule {
         Pauses,
         Rescuer,
         Sweep,
+        Sealer,
         Heartbeat,
         QueueDatabase,
         JournalStore,
@@ -107,10 +114,16 @@ export class QueueModule {
         BulkVerbs,
         JobRunner,
         JobStore,
+        LedgerVerifier,
+        LedgerReader,
+        EventFollower,
+        AuditStore,
+        SealStore,
       ],
       exports: [
         ...[QueueService, QueueRuntime, MetricsCollector, ListStore, LogReader, LedgerStore],
         ...[DeadLetterStore, BulkOperations, ScheduleTaskStore, InstancesService, LineStore],
+        ...[LedgerReader, LedgerVerifier, AuditStore, EventFollower],
       ],
     };
   }

@@ -2,11 +2,6 @@ import { isUtf8 } from 'node:buffer';
 import type { LogRow } from '../queue/store/log-reader.js';
 import type { TaskStatus } from '../queue/task-status.js';
 
-/** Sent first, so that the reader has an answer: how long it should wait before it comes back. */
-export const HELLO = Buffer.from('retry: 1000\n\n');
-
-export const HEARTBEAT = Buffer.from(':\n\n');
-
 /** Output as an event: `text` where it is UTF-8, else `base64`. */
 export function chunkEvent({ id, step, stream, at, attempt, chunk }: LogRow): Buffer {
   const output = isUtf8(chunk) ? { text: chunk.toString('utf8') } : { base64: chunk.toString('base64') };

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { Test } from '@nestjs/testing';
 import type { FastifyReply } from 'fastify';
 import { LogsController } from './logs.controller.js';
-import { OpenAnswers } from './open-answers.js';
+import { OpenAnswers } from '../common/http/open-answers.js';
 import { TaskLogsService } from './task-logs.service.js';
 
 const RAW = { time: false, step: false, plain: false };

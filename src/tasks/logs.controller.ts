@@ -2,12 +2,11 @@ import { Controller, Get, Header, Headers, Param, Query, Res, StreamableFile } f
 import { ApiBearerAuth, ApiHeader, ApiOkResponse, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
+import { EVENT_STREAM, UNBUFFERED } from '../common/http/server-events.js';
 import { LOG_COLOURS, readLastEventId, readLogQuery } from './log-query.js';
-import { OpenAnswers } from './open-answers.js';
+import { OpenAnswers } from '../common/http/open-answers.js';
 import { TaskIdPipe } from './task-id.pipe.js';
 import { TaskLogsService } from './task-logs.service.js';
-
-const EVENTS = 'text/event-stream';
 
 /** What tasks' steps wrote. */
 @ApiTags('tasks')
@@ -45,7 +44,7 @@ export class LogsController {
   })
   @ApiHeader({ name: 'Last-Event-ID', required: false, description: 'Events only: go on behind this one.' })
   @ApiOkResponse({
-    content: { 'text/plain': { schema: { type: 'string' } }, [EVENTS]: { schema: { type: 'string' } } },
+    content: { 'text/plain': { schema: { type: 'string' } }, [EVENT_STREAM]: { schema: { type: 'string' } } },
   })
   async read(
     @Param('id', TaskIdPipe) id: string,
@@ -63,12 +62,11 @@ export class LogsController {
     const events = await this.logs.events(id, filter, readLastEventId(lastEventId));
     // By this a browser's EventSource knows that it need not come back.
     if (!events) return void reply.status(204);
-    // Some proxies hold an answer back until it is complete.
-    void reply.header('X-Accel-Buffering', 'no');
-    return new StreamableFile(this.answers.answer(reply, events), { type: EVENTS });
+    void reply.header(UNBUFFERED.name, UNBUFFERED.value);
+    return new StreamableFile(this.answers.answer(reply, events), { type: EVENT_STREAM });
   }
 }
 
 function asksForEvents(accept = ''): boolean {
-  return accept.split(',').some((range) => range.split(';')[0]!.trim().toLowerCase() === EVENTS);
+  return accept.split(',').some((range) => range.split(';')[0]!.trim().toLowerCase() === EVENT_STREAM);
 }

@@ -3,20 +3,19 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 import { didYouMean } from '../common/did-you-mean.js';
 import { invalidParameters } from '../common/http/query.pipe.js';
+import { HEARTBEAT, HEARTBEAT_MS, HELLO } from '../common/http/server-events.js';
 import type { ProblemItem } from '../common/problem/problem.js';
 import { QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { LogReader, type LogFilter, type LogPage } from '../queue/store/log-reader.js';
 import { isTerminal } from '../queue/task-status.js';
 import { specOf } from '../workflows/workflow.js';
-import { chunkEvent, endEvent, HEARTBEAT, HELLO } from './log-events.js';
+import { chunkEvent, endEvent } from './log-events.js';
 import type { LogLook, LogResumption } from './log-query.js';
 import { LogText } from './log-text.js';
 import { LogWatch } from './log-watch.js';
 import { noSuchTask } from './tasks.service.js';
 
-/** Connections on which nothing is said are cut by proxies, mostly after 30 or 60 seconds. */
-const HEARTBEAT_MS = 15_000;
 const NAMED_STEPS = 20;
 
 /** An answer that has been looked into: what can be wrong with the request is known. */

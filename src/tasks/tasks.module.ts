@@ -11,7 +11,7 @@ import { DecisionsService } from './decisions.service.js';
 import { JobsController } from './jobs.controller.js';
 import { LogWatch } from './log-watch.js';
 import { LogsController } from './logs.controller.js';
-import { OpenAnswers } from './open-answers.js';
+import { OpenAnswers } from '../common/http/open-answers.js';
 import { RetriesService } from './retries.service.js';
 import { TaskLogsService } from './task-logs.service.js';
 import { TasksController } from './tasks.controller.js';

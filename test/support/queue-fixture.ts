@@ -29,6 +29,7 @@ const TABLES = [
   'queue_task_events',
   'queue_idempotency',
   'queue_jobs',
+  'queue_ledger_seals',
 ];
 
 /** What a test of the queue works with: a database, instances of the queue on it, and hands in `psql`. */

@@ -111,6 +111,11 @@ const registry = {
     title: 'There is no such living instance',
     action: 'See GET /api/queue/instances for the ids; an instance gets a new one with each start.',
   },
+  ledger_not_sealed: {
+    status: 404,
+    title: 'The ledger has no seal yet',
+    action: 'Ask again in some seconds; an instance with workers must be running.',
+  },
   golden_path_not_found: {
     status: 404,
     title: 'There is no such golden path',

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { filterFromJson, filterToJson, type BulkFilter, type BulkKind } from '../bulk/bulk-filter.js';
 import { advanceJob, endJob, holdJob, insertJob, listJobs, readJob, releaseJob, takeJob } from './jobs.sql.js';
-import { note } from './ledger-note.sql.js';
+import { noteInLedger } from './ledger-note.sql.js';
 import { QueueDatabase, type Executor } from './queue-database.js';
 import type { Signature } from './task-store.js';
 
@@ -98,7 +98,7 @@ export class JobStore {
     detail: Record<string, unknown>,
     executor: Executor = this.database,
   ): Promise<void> {
-    await executor.run(note, [by.actor, cause, JSON.stringify(detail), by.requestId ?? null]);
+    await executor.run(noteInLedger, [by.actor, cause, JSON.stringify(detail), by.requestId ?? null, null]);
   }
 }
 

@@ -1,29 +1,49 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import { note } from './note.sql.js';
-import { QueueDatabase } from './queue-database.js';
+import { noteInLedger, pruneLedger, prunePatience } from './ledger-note.sql.js';
+import { QueueDatabase, type Executor } from './queue-database.js';
 
-/** What somebody did that is no change of a task's state: a schedule edited, a webhook made. */
-export interface OperatorNote {
+/** Something an operator did that changes no task's state: a pause, a new key, a changed schedule. */
+export interface LedgerNote {
+  /** Who: a key's name, `schedule:<name>`, `worker:<instance>`. */
   readonly actor: string;
-  readonly requestId?: string;
-  /** What was done, in the words of the ledger: `schedule_created`. */
+  /** What was done, as one word with underscores: `queue_paused`. */
   readonly cause: string;
-  readonly detail?: Record<string, unknown>;
+  readonly detail?: Readonly<Record<string, unknown>>;
+  readonly requestId?: string;
+  /** Where it concerns one task. */
+  readonly taskId?: string;
 }
 
-/** Writes what operators do into the ledger. */
+/** The transaction that does what is noted: the two stand or fall together. */
+export interface Within {
+  readonly manager?: EntityManager;
+  readonly executor?: Executor;
+}
+
+/** Writes into the ledger what its triggers cannot see, and takes from it what is older than anybody wants to keep. */
 @Injectable()
 export class LedgerStore {
   constructor(private readonly database: QueueDatabase) {}
 
-  /** With `manager` it takes part in that manager's transaction: what was done and its note stand or fall together. */
   async note(
-    { actor, requestId, cause, detail }: OperatorNote,
-    { manager }: { manager?: EntityManager } = {},
+    { actor, cause, detail, requestId, taskId }: LedgerNote,
+    { manager, executor = this.database }: Within = {},
   ): Promise<void> {
-    const values = [actor, cause, detail ? JSON.stringify(detail) : null, requestId ?? null];
-    if (manager) await manager.query(note.text, values);
-    else await this.database.run(note, values);
+    const values = [actor, cause, detail ? JSON.stringify(detail) : null, requestId ?? null, taskId ?? null];
+    if (manager) await manager.query(noteInLedger.text, values);
+    else await executor.run(noteInLedger, values);
+  }
+
+  /**
+   * Drops the ledger's weeks that lie wholly before that time, where they are sealed; how many. The seals stay. Fails with
+   * 55P03 where somebody's open transaction holds the ledger for longer than two seconds.
+   */
+  async prune(before: Date, actor: string): Promise<number> {
+    return this.database.transaction(async (transaction) => {
+      await transaction.run(prunePatience, []);
+      const [row] = await transaction.run<{ dropped: number }>(pruneLedger, [before.toISOString(), actor]);
+      return row!.dropped;
+    });
   }
 }

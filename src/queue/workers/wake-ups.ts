@@ -40,13 +40,15 @@ export class WakeUps {
   private readyFrom: number | undefined;
   private dueIn: number | undefined;
   private readonly connection: DedicatedConnection;
-  private listener: (wakeUp: WakeUp) => void = () => undefined;
+  private readonly listeners: ((wakeUp: WakeUp) => void)[] = [];
   private sending = false;
   private deaf = false;
 
   constructor(private readonly database: QueueDatabase) {
     this.connection = new DedicatedConnection(database, TIMEOUT_MS, async (client) => {
-      client.on('notification', (message) => this.listener((message.payload ?? 'ready') as WakeUp));
+      client.on('notification', (message) => {
+        for (const listener of this.listeners) listener((message.payload ?? 'ready') as WakeUp);
+      });
       await client.query(`LISTEN ${CHANNEL}`);
     });
   }
@@ -80,7 +82,7 @@ export class WakeUps {
 
   /** Calls back for every wake-up heard, own ones included. */
   onWakeUp(listener: (wakeUp: WakeUp) => void): void {
-    this.listener = listener;
+    this.listeners.push(listener);
   }
 
   /** Listens, again if the connection broke; called on every tick. */

@@ -231,7 +231,9 @@ describe('a task that runs', () => {
     const worker = await fixture.start({ behaviour: gate.hold });
     const { taskId } = await worker.queue.enqueue(aTask());
     const { journal } = await worker.handler.run(1);
-    await journal.beginSteps([{ name: 'apply', type: 'bash', start: true }]);
+    await journal.beginSteps([{ name: 'apply', type: 'bash' }]);
+    void journal.startStep(0);
+    await journal.flush();
     await fixture.query(`UPDATE queue_tasks SET started_at = now() - interval '35 s' WHERE task_id = $1`, [taskId]);
     const { running, blocker, expectation, summary } = await asker(worker)(taskId);
     expect(blocker).toBeNull();
@@ -256,7 +258,8 @@ describe('a task that has ended', () => {
     await fixture.query(`DELETE FROM queue_instances`);
     const second = await fixture.start({
       behaviour: async ({ journal }) => {
-        await journal.beginSteps([{ name: 'apply', type: 'bash', start: true }]);
+        await journal.beginSteps([{ name: 'apply', type: 'bash' }]);
+        void journal.startStep(0);
         await journal.finishStep(0, {
           status: 'failed',
           exitCode: 7,

@@ -58,6 +58,17 @@ describe('OpenAnswers', () => {
     expect(String((await broken)[0])).toContain('shutting down');
   });
 
+  it('cuts off a reader who takes nothing for too long', async () => {
+    const { subject, reply } = setup();
+    const endless = async function* () {
+      for (;;) yield Buffer.alloc(100_000);
+    };
+    const unread = subject.answer(reply, endless, { patienceMs: 1 });
+    unread.read(0);
+    const cut = once(unread, 'error');
+    expect(String((await cut)[0])).toContain('taken nothing');
+  });
+
   it('ends at once what is asked for while the service ends', async () => {
     const { subject, reply } = setup();
     await subject.beforeApplicationShutdown();

@@ -23,12 +23,22 @@ export class OpenAnswers implements BeforeApplicationShutdown {
 
   /**
    * A body that is produced no faster than it is read. The signal is aborted when the reader has gone, or the service
-   * ends: what the producer waits for then never comes.
+   * ends: what the producer waits for then never comes. With `patienceMs`, a reader who has taken nothing for so long
+   * although there was something is cut off.
    */
-  answer(reply: FastifyReply, produce: (gone: AbortSignal) => AsyncIterable<Buffer>): Readable {
+  answer(
+    reply: FastifyReply,
+    produce: (gone: AbortSignal) => AsyncIterable<Buffer>,
+    { patienceMs }: { patienceMs?: number } = {},
+  ): Readable {
     const gone = new AbortController();
     if (this.ending) gone.abort();
-    const body = Readable.from(produce(gone.signal), { objectMode: false });
+    const produced = produce(gone.signal);
+    const cutOff = () => body.destroy(new Error('the reader has taken nothing for too long'));
+    const body: Readable = Readable.from(
+      patienceMs === undefined ? produced : whileTaken(produced, patienceMs, cutOff),
+      { objectMode: false },
+    );
     const closed = new Promise<void>((resolve) => reply.raw.once('close', resolve));
     const answer = { gone, body, closed };
     this.open.add(answer);
@@ -48,5 +58,20 @@ export class OpenAnswers implements BeforeApplicationShutdown {
     const all = Promise.all(answers.map(({ closed }) => closed)).finally(() => patience.abort());
     await Promise.race([all, sleep(PATIENCE_MS, undefined, { signal: patience.signal }).catch(() => undefined)]);
     for (const { body } of this.open) body.destroy(new Error('the service is shutting down'));
+  }
+}
+
+async function* whileTaken(
+  pieces: AsyncIterable<Buffer>,
+  patienceMs: number,
+  cutOff: () => void,
+): AsyncIterable<Buffer> {
+  for await (const piece of pieces) {
+    const timer = setTimeout(cutOff, patienceMs);
+    try {
+      yield piece;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }
