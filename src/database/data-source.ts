@@ -5,6 +5,7 @@ import { Prefetch1764000000000 } from './migrations/1764000000000-prefetch.js';
 import { JoinedTransitions1764100000000 } from './migrations/1764100000000-joined-transitions.js';
 import { WaitingSteps1764200000000 } from './migrations/1764200000000-waiting-steps.js';
 import { KeysAndPauses1764250000000 } from './migrations/1764250000000-keys-and-pauses.js';
+import { Cancel1764500000000 } from './migrations/1764500000000-cancel.js';
 import { Idempotency1764600000000 } from './migrations/1764600000000-idempotency.js';
 import { DeadLetters1764400000000 } from './migrations/1764400000000-dead-letters.js';
 
@@ -18,6 +19,7 @@ export const migrations = [
   JoinedTransitions1764100000000,
   WaitingSteps1764200000000,
   KeysAndPauses1764250000000,
+  Cancel1764500000000,
   Idempotency1764600000000,
   DeadLetters1764400000000,
 ];

@@ -30,7 +30,7 @@ async function setup() {
       id: '7',
       status: 'running',
     })),
-    cancelIdle: jest.fn<Promise<boolean>, unknown[]>(async () => false),
+    cancelIdle: jest.fn<Promise<string | undefined>, unknown[]>(async () => undefined),
     requestCancel: jest.fn<Promise<string | undefined>, unknown[]>(async () => undefined),
     redrive: jest.fn<Promise<boolean>, unknown[]>(async () => true),
     enqueueUnlessBusy: jest.fn<Promise<boolean>, [EncodedTask]>(async () => true),
@@ -156,7 +156,7 @@ describe('QueueService', () => {
         id: taskId,
         status: taskId === 'b' ? 'completed' : 'pending',
       }));
-      store.cancelIdle.mockResolvedValue(true);
+      store.cancelIdle.mockResolvedValue('cancelled');
       const concurrency = { key: 'shop', limit: 2, whenFull: 'replace' } as const;
       await queue.enqueue({ ...TASK, metadata: { user: 'ann' }, concurrency });
       expect(store.cancelIdle.mock.calls.map(([id, by]) => [id, by])).toEqual([['a', { actor: 'ann' }]]);
@@ -362,10 +362,10 @@ describe('QueueService', () => {
   describe('cancel', () => {
     it('ends a task that waits at once', async () => {
       const { queue, store, wakeUps } = await setup();
-      store.cancelIdle.mockResolvedValueOnce(true);
+      store.cancelIdle.mockResolvedValueOnce('cancelled');
       expect(await queue.cancel('task-7', ANN, 'not wanted')).toBe('cancelled');
       expect(store.lookAt.mock.calls).toEqual([['task-7']]);
-      expect(store.cancelIdle.mock.calls).toEqual([['7', ANN, 'not wanted']]);
+      expect(store.cancelIdle.mock.calls).toEqual([['7', ANN, 'not wanted', { cause: 'cancelled' }]]);
       expect(store.requestCancel).not.toHaveBeenCalled();
       expect(wakeUps.sendCancel).not.toHaveBeenCalled();
     });
@@ -374,8 +374,30 @@ describe('QueueService', () => {
       const { queue, store, wakeUps } = await setup();
       store.requestCancel.mockResolvedValueOnce('them');
       expect(await queue.cancel('task-7', ANN)).toBe('running');
-      expect(store.requestCancel.mock.calls).toEqual([['7', ANN, 'cancelled']]);
+      expect(store.requestCancel.mock.calls).toEqual([['7', ANN, 'cancelled', { cause: 'cancelled' }]]);
       expect(wakeUps.sendCancel.mock.calls).toEqual([['them']]);
+    });
+
+    it("hands on the cause that is to be the task's", async () => {
+      const { queue, store } = await setup();
+      store.requestCancel.mockResolvedValueOnce('them');
+      await queue.cancel('task-7', ANN, 'a newer one', { cause: 'superseded' });
+      for (const asked of [store.cancelIdle, store.requestCancel]) {
+        expect(asked.mock.calls[0]![3]).toEqual({ cause: 'superseded' });
+      }
+    });
+
+    it.each([
+      ['NUL', 'a\0b'],
+      ['half of a surrogate pair', '\ud800'],
+      ['too long', 'x'.repeat(2_001)],
+    ])('refuses a reason that no database could store: %s', async (_, reason) => {
+      const { queue, store } = await setup();
+      await expect(queue.cancel('task-7', ANN, reason)).rejects.toMatchObject({
+        name: 'InvalidTaskError',
+        field: 'reason',
+      });
+      expect(store.lookAt).not.toHaveBeenCalled();
     });
 
     it('looks again for a task that is just changing hands', async () => {
@@ -391,7 +413,7 @@ describe('QueueService', () => {
       const { queue, store, sweep } = await setup();
       sweep.sweepTasks.mockImplementation(async () => {
         expect(store.lookAt).toHaveBeenCalledTimes(6);
-        store.cancelIdle.mockResolvedValue(true);
+        store.cancelIdle.mockResolvedValue('cancelled');
         return 1;
       });
       expect(await queue.cancel('task-7', ANN)).toBe('cancelled');

@@ -1,4 +1,4 @@
-import type { TaskCause } from './task-status.js';
+import type { CancelCause, TaskCause } from './task-status.js';
 
 /** A task as its handler sees it: claimed by this instance, under a lease. */
 export interface ClaimedTask {
@@ -24,6 +24,14 @@ export interface ClaimedTask {
   readonly suspect: boolean;
   /** When it is promised to start; milliseconds of the epoch. */
   readonly startBy: number;
+  /** It was cancelled before this run began, which is only for cleaning up what earlier ones have left. */
+  readonly cancelling: Cancelling | null;
+}
+
+/** With what a cancelled task will end. */
+export interface Cancelling {
+  readonly cause: CancelCause;
+  readonly reason: string;
 }
 
 /**

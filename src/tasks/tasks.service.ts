@@ -4,6 +4,7 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { In, MoreThan, Repository, type FindOptionsSelect } from 'typeorm';
 import { decodeCursor, encodeCursor } from '../common/http/cursor.js';
 import { Problem } from '../common/problem/problem.js';
+import { InvalidTaskError } from '../queue/new-task.js';
 import { QueueTaskDecision, QueueTaskEvent, QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { QueueService, TaskNotFoundError, TaskStateError } from '../queue/queue.service.js';
@@ -130,6 +131,11 @@ export class TasksService {
       return await work();
     } catch (error) {
       if (error instanceof TaskNotFoundError) throw noSuchTask(error.taskId);
+      if (error instanceof InvalidTaskError) {
+        throw new Problem('invalid_parameter', error.message, {
+          errors: [{ path: error.field, message: error.message }],
+        });
+      }
       if (error instanceof TaskStateError) throw new Problem('illegal_transition', error.message);
       throw error;
     }

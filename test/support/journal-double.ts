@@ -93,6 +93,7 @@ export function aRun(changes: Partial<ClaimedTask> = {}) {
     workflowName: 'golden-path-deploy-app',
     workflowSpec: {},
     metadata: {},
+    cancelling: null,
     timeoutSeconds: null,
     requestId: null,
     queueTimeMs: 0,

@@ -12,11 +12,11 @@ WITH settings AS MATERIALIZED (
   ${locked}
 ), released AS (
   DELETE FROM queue_leases l USING held WHERE l.id = held.id
-  RETURNING held.*, l.instance, l.concurrency_key, l.cancel_requested, l.cancel_reason
+  RETURNING held.*, l.instance, l.concurrency_key, l.cancel_requested, l.cancel_reason, l.cancel_cause
 ), final AS MATERIALIZED (
   SELECT r.id, r.result, r.failed, r.retry_seconds, r.wait_seconds, r.instance, r.concurrency_key, r.begun_seconds_ago,
          CASE WHEN c.wins THEN 'cancelled' ELSE r.status END AS status,
-         CASE WHEN c.wins THEN 'cancelled' ELSE r.cause END AS cause,
+         CASE WHEN c.wins THEN coalesce(r.cancel_cause, 'cancelled') ELSE r.cause END AS cause,
          CASE WHEN c.wins THEN coalesce(r.cancel_reason, r.error_message) ELSE r.error_message END AS error_message
   FROM released r CROSS JOIN LATERAL (SELECT r.cancel_requested AND r.status <> 'completed' AS wins) c
 ), task AS (

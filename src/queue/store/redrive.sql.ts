@@ -19,7 +19,7 @@ WITH settings AS MATERIALIZED (
   WHERE t.task_id = $1 AND t.status IN ('completed', 'failed', 'cancelled') FOR NO KEY UPDATE OF t
 ), task AS (
   UPDATE queue_tasks t
-  SET status = 'pending', failures = 0, crashes = 0, instance = NULL, cause = NULL, error_message = NULL,
+  SET status = 'pending', failures = 0, crashes = 0, instance = NULL, cause = NULL, error_message = NULL, cancelling = NULL,
       result = NULL, completed_at = NULL, run_at = now(), workflow_spec = coalesce($6::jsonb, t.workflow_spec),
       metadata = CASE WHEN $6::jsonb IS NULL THEN t.metadata ELSE t.metadata || jsonb_build_object('corrected_by',
         coalesce(t.metadata -> 'corrected_by', '[]') || to_jsonb($2::text)) END,

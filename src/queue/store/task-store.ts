@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { EncodedTask } from '../new-task.js';
-import type { ClaimedTask, Decision } from '../task-handler.js';
-import type { TaskStatus } from '../task-status.js';
+import type { Cancelling, ClaimedTask, Decision } from '../task-handler.js';
+import type { CancelCause, TaskStatus } from '../task-status.js';
 import { decide, decisionsOn, lockDecisions, wake, wakeDecided } from './decide.sql.js';
 import { doneFor } from './done-for.sql.js';
-import { cancelIdle, lookAt, requestCancel } from './cancel.sql.js';
+import { cancelIdle, lookAt, requestCancel, specOf } from './cancel.sql.js';
 import { claim, claimedBy, claimUnlocked } from './claim.sql.js';
 import { enqueue, enqueueTaking } from './enqueue.sql.js';
 import { admit, holders, olderOfKey, waitsForKey } from './keys.sql.js';
@@ -109,6 +109,14 @@ export interface Redrive {
   readonly detail?: Record<string, unknown>;
 }
 
+/** How a task is cancelled. */
+export interface Cancel {
+  /** What becomes the task's cause: `cancelled` unless given. */
+  readonly cause?: CancelCause;
+  /** Its handler has something to do when steps of it have run. */
+  readonly cleansUp?: boolean;
+}
+
 const LOCK_NOT_AVAILABLE = '55P03';
 /** A claim that ran into a locked task has waited for its lock timeout; the next ones go round without trying. */
 const GO_ROUND_MS = 5_000;
@@ -184,7 +192,7 @@ export class TaskStore {
   }
 
   /** The tasks of the key that have not ended and are older than that one, oldest first. */
-  olderOfKey(key: string, taskId: string): Promise<{ task_id: string; status: TaskStatus }[]> {
+  olderOfKey(key: string, taskId: string): Promise<{ task_id: string; status: TaskStatus; leaving: boolean }[]> {
     return this.database.run(olderOfKey, [key, taskId]);
   }
 
@@ -272,15 +280,23 @@ export class TaskStore {
     return (await this.database.run<{ id: string; status: TaskStatus }>(lookAt, [taskId]))[0];
   }
 
-  /** Cancels a task that waits; false where it does not wait any more. */
-  async cancelIdle(id: string, by: Signature, reason: string): Promise<boolean> {
-    const values = [id, by.actor, reason, by.requestId ?? null];
-    return this.touching(await this.database.run<Keyed>(cancelIdle, values)).length > 0;
+  async specOf(id: string): Promise<Record<string, unknown> | undefined> {
+    const [row] = await this.database.run<{ workflow_spec: Record<string, unknown> }>(specOf, [id]);
+    return row?.workflow_spec;
+  }
+
+  /**
+   * Cancels a task that waits: `cancelled`, or `pending` where steps of it have run and it has to clean up first.
+   * Undefined where it does not wait any more.
+   */
+  async cancelIdle(id: string, by: Signature, reason: string, how: Cancel = {}): Promise<TaskStatus | undefined> {
+    const values = cancelValues(id, by, reason, how);
+    return this.touching(await this.database.run<Keyed<{ status: TaskStatus }>>(cancelIdle, values))[0]?.status;
   }
 
   /** Asks for the end of a running task; the instance that runs it, or undefined where none does. */
-  async requestCancel(id: string, by: Signature, reason: string): Promise<string | undefined> {
-    const values = [id, by.actor, reason, by.requestId ?? null];
+  async requestCancel(id: string, by: Signature, reason: string, how: Cancel = {}): Promise<string | undefined> {
+    const values = cancelValues(id, by, reason, how);
     return (await this.database.run<{ instance: string }>(requestCancel, values))[0]?.instance;
   }
 
@@ -367,6 +383,8 @@ export interface ClaimRow {
   queue_time_ms: string;
   start_by_ms: number;
   suspect: boolean;
+  /** No new task is marked so, and no statement that stores one asks. */
+  cancelling?: Cancelling | null;
 }
 
 /** A time for PostgreSQL; a millisecond earlier, since what JavaScript counts in loses the microseconds. */
@@ -391,7 +409,12 @@ export function claimed(rows: ClaimRow[], token: string): ClaimedTask[] {
     queueTimeMs: Math.max(0, Number(row.queue_time_ms)),
     startBy: row.start_by_ms,
     suspect: row.suspect,
+    cancelling: row.cancelling ?? null,
   }));
+}
+
+function cancelValues(id: string, { actor, requestId }: Signature, reason: string, how: Cancel): unknown[] {
+  return [id, actor, reason, requestId ?? null, how.cause ?? 'cancelled', how.cleansUp ?? false];
 }
 
 /** In the order in which `finish.sql.ts` takes them apart. */

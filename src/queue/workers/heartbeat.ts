@@ -11,6 +11,8 @@ export interface HeldLease {
   readonly id: string;
   readonly lease_token: string;
   readonly cancel_requested: boolean;
+  /** Of one that is cancelled: whether its run may clean up. */
+  readonly cancel_cleanup: boolean;
 }
 
 /** Whoever owns the runs; the heartbeat tells it what the database says of them. */
