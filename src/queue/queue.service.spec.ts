@@ -16,6 +16,7 @@ import { IdempotencyStore, type NotedKey } from './store/idempotency-store.js';
 import { StatsStore } from './store/stats-store.js';
 import { TaskStore } from './store/task-store.js';
 import type { TaskStatus } from './task-status.js';
+import { TaskHandler } from './task-handler.js';
 import { Claimer } from './workers/claimer.js';
 import { WakeUps } from './workers/wake-ups.js';
 
@@ -30,6 +31,7 @@ async function setup() {
       id: '7',
       status: 'running',
     })),
+    specOf: jest.fn(async () => ({ steps: [] })),
     cancelIdle: jest.fn<Promise<string | undefined>, unknown[]>(async () => undefined),
     requestCancel: jest.fn<Promise<string | undefined>, unknown[]>(async () => undefined),
     redrive: jest.fn<Promise<boolean>, unknown[]>(async () => true),
@@ -60,6 +62,7 @@ async function setup() {
     list: jest.fn(async () => []),
   };
   const wakeUps = { sendReady: jest.fn(), sendCancel: jest.fn() };
+  const handler = { cleansUp: jest.fn(() => false) };
   const module = await Test.createTestingModule({
     providers: [
       QueueService,
@@ -75,6 +78,7 @@ async function setup() {
       { provide: Sweep, useValue: sweep },
       { provide: Pauses, useValue: pauses },
       { provide: WakeUps, useValue: wakeUps },
+      { provide: TaskHandler, useValue: handler },
       { provide: QUEUE_OPTIONS, useValue: OPTIONS },
     ],
   }).compile();
@@ -365,7 +369,7 @@ describe('QueueService', () => {
       store.cancelIdle.mockResolvedValueOnce('cancelled');
       expect(await queue.cancel('task-7', ANN, 'not wanted')).toBe('cancelled');
       expect(store.lookAt.mock.calls).toEqual([['task-7']]);
-      expect(store.cancelIdle.mock.calls).toEqual([['7', ANN, 'not wanted', { cause: 'cancelled' }]]);
+      expect(store.cancelIdle.mock.calls).toEqual([['7', ANN, 'not wanted', { cause: 'cancelled', cleansUp: false }]]);
       expect(store.requestCancel).not.toHaveBeenCalled();
       expect(wakeUps.sendCancel).not.toHaveBeenCalled();
     });
@@ -374,7 +378,9 @@ describe('QueueService', () => {
       const { queue, store, wakeUps } = await setup();
       store.requestCancel.mockResolvedValueOnce('them');
       expect(await queue.cancel('task-7', ANN)).toBe('running');
-      expect(store.requestCancel.mock.calls).toEqual([['7', ANN, 'cancelled', { cause: 'cancelled' }]]);
+      expect(store.requestCancel.mock.calls).toEqual([
+        ['7', ANN, 'cancelled', { cause: 'cancelled', cleansUp: false }],
+      ]);
       expect(wakeUps.sendCancel.mock.calls).toEqual([['them']]);
     });
 
@@ -383,7 +389,7 @@ describe('QueueService', () => {
       store.requestCancel.mockResolvedValueOnce('them');
       await queue.cancel('task-7', ANN, 'a newer one', { cause: 'superseded' });
       for (const asked of [store.cancelIdle, store.requestCancel]) {
-        expect(asked.mock.calls[0]![3]).toEqual({ cause: 'superseded' });
+        expect(asked.mock.calls[0]![3]).toEqual({ cause: 'superseded', cleansUp: false });
       }
     });
 

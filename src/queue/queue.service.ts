@@ -16,6 +16,7 @@ import type { Pause } from './store/pauses.sql.js';
 import type { Executor } from './store/queue-database.js';
 import { StatsStore } from './store/stats-store.js';
 import { TaskStore, type Redrive, type Said, type Signature, type StepDecision } from './store/task-store.js';
+import { TaskHandler } from './task-handler.js';
 import { isTerminal, type CancelCause, type TaskStatus } from './task-status.js';
 import { Claimer } from './workers/claimer.js';
 import { WakeUps } from './workers/wake-ups.js';
@@ -100,6 +101,7 @@ export class QueueService {
     private readonly pauses: Pauses,
     private readonly wakeUps: WakeUps,
     private readonly metrics: MetricsCollector,
+    private readonly handler: TaskHandler,
     @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
   ) {}
 
@@ -211,7 +213,9 @@ export class QueueService {
 
   /**
    * Cancels a task: at once where it waits; one that an instance runs, or has taken ahead, is asked for (`running`), and
-   * is `cancelled` when its processes have ended. `cause` becomes the task's. Each look is a statement of its own: a task
+   * is `cancelled` when its processes have ended. One of which steps have run, and for which its handler has something to
+   * clean up, is marked and does that first (`pending`, where nobody runs it); a second cancel spares it that. `cause`
+   * becomes the task's. Each look is a statement of its own: a task
    * that is just being claimed is found at the next.
    */
   async cancel(
@@ -221,14 +225,17 @@ export class QueueService {
     { cause = 'cancelled' }: { cause?: CancelCause } = {},
   ): Promise<TaskStatus> {
     checkText('reason', reason, MAX_REASON);
+    let cleansUp: boolean | undefined;
     for (let look = 1; look <= LOOKS + 1; look++) {
       const task = await this.store.lookAt(taskId);
       if (!task) throw new TaskNotFoundError(taskId);
       if (isTerminal(task.status)) {
         throw new TaskStateError(taskId, task.status, `the task is ${task.status}: there is nothing to cancel`);
       }
-      const how = { cause };
+      cleansUp ??= await this.cleansUp(task.id);
+      const how = { cause, cleansUp };
       const status = await this.store.cancelIdle(task.id, by, reason, how);
+      if (status === 'pending') this.wake();
       if (status !== undefined) return status;
       const instance = await this.store.requestCancel(task.id, by, reason, how);
       if (instance !== undefined) {
@@ -282,6 +289,12 @@ export class QueueService {
 
   get draining(): boolean {
     return this.runtime.draining;
+  }
+
+  private async cleansUp(id: string): Promise<boolean> {
+    if (this.options.cleanupSeconds <= 0) return false;
+    const spec = await this.store.specOf(id);
+    return spec !== undefined && this.handler.cleansUp(spec);
   }
 
   private encode(tasks: readonly NewTask[]) {

@@ -40,6 +40,9 @@ export interface Cancelling {
  */
 export type AbortReason = 'cancelled' | 'timeout' | 'lost' | 'shutdown';
 
+/** Why cleaning up has to stop; `cancelled`: somebody cancelled again. */
+export type CleanUpEnd = 'cancelled' | 'lost' | 'shutdown' | 'cleanup_timeout';
+
 /** The lease under which a run may act. It is renewed in the background for as long as the instance lives. */
 export interface RunLease {
   /** Milliseconds of `performance.now()` after which the run must have stopped unless the lease was renewed. */
@@ -145,6 +148,12 @@ export interface TaskRun {
   readonly signal: AbortSignal;
   readonly lease: RunLease;
   readonly journal: RunJournal;
+  /**
+   * For a run that was told to stop for `cancelled` or `timeout` and has ended all it had started, and for one of a task
+   * that was cancelled before: its time for cleaning up begins with the first call. When the signal that comes back is
+   * aborted (a `CleanUpEnd` as its reason; it may be so at once) the handler stops and returns.
+   */
+  cleanUp(): AbortSignal;
 }
 
 /** How a run ended. Outcomes are values: a handler that throws is a failure with the thrown message. */
@@ -169,9 +178,22 @@ export type TaskOutcome =
       readonly seenDecisions: number;
     }
   /** The run stopped because its signal was aborted. */
-  | { readonly status: 'aborted' };
+  | {
+      readonly status: 'aborted';
+      /** For a task whose time was up: as with a failure. */
+      readonly retryable?: boolean;
+      readonly retryInSeconds?: number;
+    };
 
 /** What the queue runs. The queue knows no workflows; the application binds an implementation to this class. */
 export abstract class TaskHandler {
   abstract handle(run: TaskRun): Promise<TaskOutcome>;
+
+  /**
+   * Whether there is something to do for a task with this document when it is cancelled after steps of it have run: then
+   * one that nobody runs is run once more, for that alone. Must not throw.
+   */
+  cleansUp(_workflowSpec: Record<string, unknown>): boolean {
+    return false;
+  }
 }

@@ -34,6 +34,7 @@ const LISTED: FindOptionsSelect<QueueTask> = {
   crashes: true,
   cause: true,
   errorMessage: true,
+  cancelling: true,
   enqueuedAt: true,
   startedAt: true,
   completedAt: true,

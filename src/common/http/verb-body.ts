@@ -26,9 +26,6 @@ export function readVerbBody<Fields extends VerbFields>(
       errors.push({ path: name, message: `unknown field '${name.slice(0, 80)}'`, hint });
     } else if (limit !== undefined && (typeof given !== 'string' || given.length > limit)) {
       errors.push({ path: name, message: `'${name}' must be text of at most ${limit} characters` });
-    } else if (typeof given === 'string' && limit !== undefined && (given.includes('\0') || !given.isWellFormed())) {
-      const message = `'${name}' holds a NUL character or half of a surrogate pair, which cannot be stored`;
-      errors.push({ path: name, message, hint: 'Remove the character.' });
     }
   }
   if (errors.length > 0) throw new Problem('invalid_parameter', errors[0]!.message, { errors });

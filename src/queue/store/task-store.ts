@@ -105,6 +105,9 @@ export interface Redrive {
   readonly anew?: readonly string[];
   /** Instead of the document it had. */
   readonly workflowSpec?: Record<string, unknown>;
+  /** Instead of those it had; `null`: no timeout. */
+  readonly maxAttempts?: number;
+  readonly timeoutSeconds?: number | null;
   /** For the ledger. */
   readonly detail?: Record<string, unknown>;
 }
@@ -305,13 +308,14 @@ export class TaskStore {
     taskId: string,
     by: Signature,
     promiseSeconds: Record<string, number>,
-    { anew, workflowSpec, detail }: Redrive,
+    { anew, workflowSpec, detail, maxAttempts, timeoutSeconds }: Redrive,
   ): Promise<boolean> {
     const values = [taskId, by.actor, by.requestId ?? null, JSON.stringify(promiseSeconds)];
     const changes = [
       anew ?? null,
       workflowSpec ? JSON.stringify(workflowSpec) : null,
       detail ? JSON.stringify(detail) : null,
+      JSON.stringify({ max_attempts: maxAttempts, timeout_seconds: timeoutSeconds }),
     ];
     return this.touching(await this.database.run<Keyed>(redrive, [...values, ...changes])).length > 0;
   }
