@@ -157,10 +157,11 @@ describe('a run that is cancelled', () => {
       await cleanUpEnds(run);
       return { status: 'aborted' };
     });
-    const first = await fixture.start({ handler, leaseSeconds: 60 });
+    const first = await fixture.start({ handler, leaseSeconds: 60, maxCrashes: 2 });
     const { taskId } = await first.queue.enqueue(aTask());
-    await handler.run(1);
+    const run = await handler.run(1);
     await first.queue.cancel(taskId, ada, 'wrong cluster');
+    await abortion(run); // the heartbeat that has told it is over: the next is 20 s away
     await fixture.expire(first.id);
     const second = await fixture.start({ handler, leaseSeconds: 60, maxCrashes: 2 });
     expect((await handler.run(2)).task.cancelling).toEqual({ cause: 'cancelled', reason: 'wrong cluster' });
@@ -176,8 +177,9 @@ describe('a run that is cancelled', () => {
     const dying = await fixture.start({ behaviour: fixture.gate().holdDeaf, leaseSeconds: 60 });
     dying.handler.cleans = true;
     const { taskId } = await dying.queue.enqueue(aTask());
-    await dying.handler.run(1);
+    const run = await dying.handler.run(1);
     await dying.queue.cancel(taskId, ada, 'wrong cluster');
+    await abortion(run);
     await fixture.expire(dying.id);
     await fixture.start();
     expect(await fixture.becomes(taskId, 'cancelled')).toMatchObject(ended());

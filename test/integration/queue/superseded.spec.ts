@@ -1,4 +1,4 @@
-import { aTask, failure, untilAborted } from '../../support/queue-harness.js';
+import { abortion, aTask, failure, untilAborted } from '../../support/queue-harness.js';
 import { useQueue } from '../../support/queue-fixture.js';
 
 const fixture = useQueue();
@@ -34,8 +34,9 @@ describe('a task that a newer one takes the place of', () => {
     const dying = await fixture.start({ behaviour: fixture.gate().holdDeaf, leaseSeconds: 60 });
     const { queue } = await fixture.startApi();
     const { taskId } = await dying.queue.enqueue(aTask());
-    await dying.handler.run(1);
+    const run = await dying.handler.run(1);
     await queue.cancel(taskId, schedule, reason, superseded);
+    await abortion(run);
     await fixture.expire(dying.id);
     await fixture.start();
     expect(await fixture.becomes(taskId, 'cancelled')).toMatchObject(facts);
