@@ -59,6 +59,7 @@ export class AppModule {
             maxPendingPerApp: settings.MAX_PENDING_PER_APP,
             idempotencyHours: settings.IDEMPOTENCY_KEY_HOURS,
             shutdownGraceSeconds: settings.SHUTDOWN_GRACE_SECONDS,
+            cleanupSeconds: settings.CANCEL_CLEANUP_SECONDS,
             version: VERSION,
           }),
         }),

@@ -20,7 +20,9 @@ export {
   TaskHandler,
   type AbortReason,
   type BeginningStep,
+  type Cancelling,
   type ClaimedTask,
+  type CleanUpEnd,
   type Decision,
   type LogChunk,
   type RunJournal,
@@ -31,7 +33,14 @@ export {
   type TaskOutcome,
   type TaskRun,
 } from './queue/task-handler.js';
-export { isTerminal, TASK_CAUSES, TASK_STATUSES, type TaskCause, type TaskStatus } from './queue/task-status.js';
+export {
+  isTerminal,
+  TASK_CAUSES,
+  TASK_STATUSES,
+  type CancelCause,
+  type TaskCause,
+  type TaskStatus,
+} from './queue/task-status.js';
 export { MetricsCollector, type MetricsSnapshot } from './queue/metrics-collector.js';
 export type { ActiveTask, ActiveTasks, QueueStats } from './queue/queue-stats.dto.js';
 export { BulkOperations, JobNotFoundError, JobStateError, type BulkResult } from './queue/bulk/bulk-operations.js';

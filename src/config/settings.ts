@@ -73,6 +73,13 @@ export class Settings {
   @Max(86400, { message: 'must be a number of seconds from 0 to 86400' })
   SHUTDOWN_GRACE_SECONDS = 30;
 
+  /** How long steps with `when: always` may run after a cancel or after a task's timeout, together; 0: not at all. */
+  @Type(() => Number)
+  @IsNumber({}, { message: 'must be a number of seconds from 0 to 86400' })
+  @Min(0, { message: 'must be a number of seconds from 0 to 86400' })
+  @Max(86400, { message: 'must be a number of seconds from 0 to 86400' })
+  CANCEL_CLEANUP_SECONDS = 60;
+
   @Type(() => Number)
   @IsNumber({}, seconds)
   @Min(0.001, seconds)

@@ -8,6 +8,7 @@ import { KeysAndPauses1764250000000 } from './migrations/1764250000000-keys-and-
 import { Schedules1764300000000 } from './migrations/1764300000000-schedules.js';
 import { JoinedSteps1764350000000 } from './migrations/1764350000000-joined-steps.js';
 import { DeadLetters1764400000000 } from './migrations/1764400000000-dead-letters.js';
+import { Cancel1764500000000 } from './migrations/1764500000000-cancel.js';
 import { Idempotency1764600000000 } from './migrations/1764600000000-idempotency.js';
 import { Promises1764700000000 } from './migrations/1764700000000-promises.js';
 import { Seals1764800000000 } from './migrations/1764800000000-seals.js';
@@ -25,6 +26,7 @@ export const migrations = [
   Schedules1764300000000,
   JoinedSteps1764350000000,
   DeadLetters1764400000000,
+  Cancel1764500000000,
   Idempotency1764600000000,
   Promises1764700000000,
   Seals1764800000000,

@@ -64,7 +64,7 @@ export interface EncodedTask {
 /** A task ready to be stored unless its key is taken. */
 export type KeyedTask = EncodedTask & { readonly idempotency: Idempotency };
 
-/** A task that no database could store: the caller's mistake, found before it shares a statement with others. */
+/** What no database could store, of a new task or of a word on one: the caller's mistake, found before it gets there. */
 export class InvalidTaskError extends Error {
   constructor(
     readonly field: string,
@@ -148,6 +148,16 @@ function toJson(row: readonly unknown[]): string {
 function checkName(field: string, value: string): void {
   if (typeof value !== 'string' || value.length === 0 || value.length > MAX_NAME) {
     throw new InvalidTaskError(field, `must have 1 to ${MAX_NAME} characters`);
+  }
+}
+
+/** Refuses a text that PostgreSQL cannot store, or that is too long. */
+export function checkText(field: string, text: string, limit: number): void {
+  if (typeof text !== 'string' || text.length > limit) {
+    throw new InvalidTaskError(field, `must be text of at most ${limit} characters`);
+  }
+  if (text.includes('\0') || !text.isWellFormed()) {
+    throw new InvalidTaskError(field, 'holds a NUL character or half of a surrogate pair, which cannot be stored');
   }
 }
 

@@ -14,6 +14,8 @@ export interface QueueOptions {
   readonly maxCrashes?: number;
   /** How long `drain` waits for running tasks before it hands them back, in seconds. Default 30. */
   readonly shutdownGraceSeconds?: number;
+  /** How long a cancelled run, or one whose time was up, may clean up, in seconds; 0: not at all. Default 60. */
+  readonly cleanupSeconds?: number;
   /** The longest an idle instance goes without asking the database for work, in seconds. Default 1. */
   readonly pollSeconds?: number;
   /** Seconds between the time a task may run and the time it is promised to start, by priority. */
@@ -51,6 +53,7 @@ export function resolveQueueOptions(options: QueueOptions): ResolvedQueueOptions
     leaseSeconds: options.leaseSeconds ?? 30,
     maxCrashes: options.maxCrashes ?? 3,
     shutdownGraceSeconds: options.shutdownGraceSeconds ?? 30,
+    cleanupSeconds: options.cleanupSeconds ?? 60,
     pollSeconds: options.pollSeconds ?? 1,
     capacity: options.capacity ?? 100_000,
     maxPendingPerApp: options.maxPendingPerApp ?? 0,

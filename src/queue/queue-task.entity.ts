@@ -1,4 +1,5 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { Cancelling } from './task-handler.js';
 import type { TaskStatus } from './task-status.js';
 
 /**
@@ -29,6 +30,8 @@ export class QueueTask {
   @Column({ type: 'text', nullable: true }) instance: string | null;
   @Column({ type: 'text', nullable: true }) cause: string | null;
   @Column({ name: 'error_message', type: 'text', nullable: true }) errorMessage: string | null;
+  /** With what it will end, from the cancel on. */
+  @Column({ type: 'jsonb', nullable: true }) cancelling: Cancelling | null;
   @Column({ type: 'jsonb', nullable: true }) result: Record<string, unknown> | null;
   @Column({ name: 'golden_path', type: 'text', nullable: true }) goldenPath: string | null;
   /** bigint as text; of the schedule that made it. */

@@ -16,6 +16,7 @@ import { IdempotencyStore, type NotedKey } from './store/idempotency-store.js';
 import { StatsStore } from './store/stats-store.js';
 import { TaskStore } from './store/task-store.js';
 import type { TaskStatus } from './task-status.js';
+import { TaskHandler } from './task-handler.js';
 import { Claimer } from './workers/claimer.js';
 import { WakeUps } from './workers/wake-ups.js';
 
@@ -30,7 +31,8 @@ async function setup() {
       id: '7',
       status: 'running',
     })),
-    cancelIdle: jest.fn<Promise<boolean>, unknown[]>(async () => false),
+    specOf: jest.fn(async () => ({ steps: [] })),
+    cancelIdle: jest.fn<Promise<string | undefined>, unknown[]>(async () => undefined),
     requestCancel: jest.fn<Promise<string | undefined>, unknown[]>(async () => undefined),
     redrive: jest.fn<Promise<boolean>, unknown[]>(async () => true),
     enqueueUnlessBusy: jest.fn<Promise<boolean>, [EncodedTask]>(async () => true),
@@ -60,6 +62,7 @@ async function setup() {
     list: jest.fn(async () => []),
   };
   const wakeUps = { sendReady: jest.fn(), sendCancel: jest.fn(), sendDue: jest.fn() };
+  const handler = { cleansUp: jest.fn(() => false) };
   const module = await Test.createTestingModule({
     providers: [
       QueueService,
@@ -75,6 +78,7 @@ async function setup() {
       { provide: Sweep, useValue: sweep },
       { provide: Pauses, useValue: pauses },
       { provide: WakeUps, useValue: wakeUps },
+      { provide: TaskHandler, useValue: handler },
       { provide: QUEUE_OPTIONS, useValue: OPTIONS },
     ],
   }).compile();
@@ -156,11 +160,11 @@ describe('QueueService', () => {
         id: taskId,
         status: taskId === 'b' ? 'completed' : 'pending',
       }));
-      store.cancelIdle.mockResolvedValue(true);
+      store.cancelIdle.mockResolvedValue('cancelled');
       const concurrency = { key: 'shop', limit: 2, whenFull: 'replace' } as const;
       await queue.enqueue({ ...TASK, metadata: { user: 'ann' }, concurrency });
-      expect(store.cancelIdle.mock.calls.map(([id, by]) => [id, by])).toEqual([
-        ['a', { actor: 'ann', cause: 'superseded' }],
+      expect(store.cancelIdle.mock.calls.map(([id, by, , how]) => [id, by, how])).toEqual([
+        ['a', { actor: 'ann' }, { cause: 'superseded', cleansUp: false }],
       ]);
     });
 
@@ -382,10 +386,10 @@ describe('QueueService', () => {
   describe('cancel', () => {
     it('ends a task that waits at once', async () => {
       const { queue, store, wakeUps } = await setup();
-      store.cancelIdle.mockResolvedValueOnce(true);
+      store.cancelIdle.mockResolvedValueOnce('cancelled');
       expect(await queue.cancel('task-7', ANN, 'not wanted')).toBe('cancelled');
       expect(store.lookAt.mock.calls).toEqual([['task-7']]);
-      expect(store.cancelIdle.mock.calls).toEqual([['7', ANN, 'not wanted']]);
+      expect(store.cancelIdle.mock.calls).toEqual([['7', ANN, 'not wanted', { cause: 'cancelled', cleansUp: false }]]);
       expect(store.requestCancel).not.toHaveBeenCalled();
       expect(wakeUps.sendCancel).not.toHaveBeenCalled();
     });
@@ -394,8 +398,32 @@ describe('QueueService', () => {
       const { queue, store, wakeUps } = await setup();
       store.requestCancel.mockResolvedValueOnce('them');
       expect(await queue.cancel('task-7', ANN)).toBe('running');
-      expect(store.requestCancel.mock.calls).toEqual([['7', ANN, 'cancelled']]);
+      expect(store.requestCancel.mock.calls).toEqual([
+        ['7', ANN, 'cancelled', { cause: 'cancelled', cleansUp: false }],
+      ]);
       expect(wakeUps.sendCancel.mock.calls).toEqual([['them']]);
+    });
+
+    it("hands on the cause that is to be the task's", async () => {
+      const { queue, store } = await setup();
+      store.requestCancel.mockResolvedValueOnce('them');
+      await queue.cancel('task-7', ANN, 'a newer one', { cause: 'superseded' });
+      for (const asked of [store.cancelIdle, store.requestCancel]) {
+        expect(asked.mock.calls[0]![3]).toEqual({ cause: 'superseded', cleansUp: false });
+      }
+    });
+
+    it.each([
+      ['NUL', 'a\0b'],
+      ['half of a surrogate pair', '\ud800'],
+      ['too long', 'x'.repeat(2_001)],
+    ])('refuses a reason that no database could store: %s', async (_, reason) => {
+      const { queue, store } = await setup();
+      await expect(queue.cancel('task-7', ANN, reason)).rejects.toMatchObject({
+        name: 'InvalidTaskError',
+        field: 'reason',
+      });
+      expect(store.lookAt).not.toHaveBeenCalled();
     });
 
     it('looks again for a task that is just changing hands', async () => {
@@ -411,7 +439,7 @@ describe('QueueService', () => {
       const { queue, store, sweep } = await setup();
       sweep.sweepTasks.mockImplementation(async () => {
         expect(store.lookAt).toHaveBeenCalledTimes(6);
-        store.cancelIdle.mockResolvedValue(true);
+        store.cancelIdle.mockResolvedValue('cancelled');
         return 1;
       });
       expect(await queue.cancel('task-7', ANN)).toBe('cancelled');

@@ -7,7 +7,7 @@ import { Maintenance } from './maintenance/maintenance.js';
 import { Pauses, type PauseScope } from './maintenance/pauses.js';
 import { Sweep } from './maintenance/sweep.js';
 import { MetricsCollector } from './metrics-collector.js';
-import { encodeTask, type EncodedTask, type Idempotency, type KeyedTask, type NewTask } from './new-task.js';
+import { checkText, encodeTask, type EncodedTask, type Idempotency, type KeyedTask, type NewTask } from './new-task.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from './queue-options.js';
 import { QueueRuntime } from './queue-runtime.js';
 import type { ActiveTasks, QueueStats } from './queue-stats.dto.js';
@@ -16,7 +16,8 @@ import type { Pause } from './store/pauses.sql.js';
 import type { Executor } from './store/queue-database.js';
 import { StatsStore } from './store/stats-store.js';
 import { TaskStore, type Redrive, type Said, type Signature, type StepDecision } from './store/task-store.js';
-import { isTerminal, type TaskStatus } from './task-status.js';
+import { TaskHandler } from './task-handler.js';
+import { isTerminal, type CancelCause, type TaskStatus } from './task-status.js';
 import { Claimer } from './workers/claimer.js';
 import { WakeUps } from './workers/wake-ups.js';
 
@@ -75,6 +76,9 @@ interface StoredTask {
 const LOOKS = 6;
 const SHOWN_HOLDERS = 5;
 
+/** Characters of a reason: it stands in the task's error message and in the ledger. */
+const MAX_REASON = 2_000;
+
 /** Of `enqueueMany`: as many tasks as one statement takes, and one lane more than statements are in flight. */
 const CHUNK = 500;
 const LANES = 3;
@@ -97,6 +101,7 @@ export class QueueService {
     private readonly pauses: Pauses,
     private readonly wakeUps: WakeUps,
     private readonly metrics: MetricsCollector,
+    private readonly handler: TaskHandler,
     @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
   ) {}
 
@@ -208,18 +213,31 @@ export class QueueService {
 
   /**
    * Cancels a task: at once where it waits; one that an instance runs, or has taken ahead, is asked for (`running`), and
-   * is `cancelled` when its processes have ended. Each look is a statement of its own: a task that is just being claimed
-   * is found at the next.
+   * is `cancelled` when its processes have ended. One of which steps have run, and for which its handler has something to
+   * clean up, is marked and does that first (`pending`, where nobody runs it); a second cancel spares it that. `cause`
+   * becomes the task's. Each look is a statement of its own: a task
+   * that is just being claimed is found at the next.
    */
-  async cancel(taskId: string, by: Signature, reason = 'cancelled'): Promise<TaskStatus> {
+  async cancel(
+    taskId: string,
+    by: Signature,
+    reason = 'cancelled',
+    { cause = 'cancelled' }: { cause?: CancelCause } = {},
+  ): Promise<TaskStatus> {
+    checkText('reason', reason, MAX_REASON);
+    let cleansUp: boolean | undefined;
     for (let look = 1; look <= LOOKS + 1; look++) {
       const task = await this.store.lookAt(taskId);
       if (!task) throw new TaskNotFoundError(taskId);
       if (isTerminal(task.status)) {
         throw new TaskStateError(taskId, task.status, `the task is ${task.status}: there is nothing to cancel`);
       }
-      if (await this.store.cancelIdle(task.id, by, reason)) return 'cancelled';
-      const instance = await this.store.requestCancel(task.id, by, reason);
+      cleansUp ??= await this.cleansUp(task.id);
+      const how = { cause, cleansUp };
+      const status = await this.store.cancelIdle(task.id, by, reason, how);
+      if (status === 'pending') this.wake();
+      if (status !== undefined) return status;
+      const instance = await this.store.requestCancel(task.id, by, reason, how);
       if (instance !== undefined) {
         this.wakeUps.sendCancel(instance);
         return 'running';
@@ -273,6 +291,12 @@ export class QueueService {
     return this.runtime.draining;
   }
 
+  private async cleansUp(id: string): Promise<boolean> {
+    if (this.options.cleanupSeconds <= 0) return false;
+    const spec = await this.store.specOf(id);
+    return spec !== undefined && this.handler.cleansUp(spec);
+  }
+
   private encode(tasks: readonly NewTask[]) {
     if (this.runtime.draining) throw new QueueDrainingError();
     return tasks.map((task) => encodeTask(task, this.options));
@@ -310,9 +334,10 @@ export class QueueService {
     const running = older.filter(({ status }) => status === 'running');
     const surplus = new Set(running.slice(0, Math.max(0, running.length - (limit - 1))));
     for (const task of older) {
-      if (task.status === 'running' && !surplus.has(task)) continue;
+      // A second cancel would spare one that is leaving its clean-up.
+      if (task.leaving || (task.status === 'running' && !surplus.has(task))) continue;
       try {
-        await this.cancel(task.task_id, { actor, cause: 'superseded' }, `superseded by ${taskId}`);
+        await this.cancel(task.task_id, { actor }, `superseded by ${taskId}`, { cause: 'superseded' });
       } catch (error) {
         // It has ended by itself, or somebody else's cancel came first: it makes way all the same.
         if (!(error instanceof TaskStateError)) throw error;

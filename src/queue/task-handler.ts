@@ -1,4 +1,4 @@
-import type { TaskCause } from './task-status.js';
+import type { CancelCause, TaskCause } from './task-status.js';
 
 /** A task as its handler sees it: claimed by this instance, under a lease. */
 export interface ClaimedTask {
@@ -24,6 +24,14 @@ export interface ClaimedTask {
   readonly suspect: boolean;
   /** When it is promised to start; milliseconds of the epoch. */
   readonly startBy: number;
+  /** It was cancelled before this run began, which is only for cleaning up what earlier ones have left. */
+  readonly cancelling: Cancelling | null;
+}
+
+/** With what a cancelled task will end. */
+export interface Cancelling {
+  readonly cause: CancelCause;
+  readonly reason: string;
 }
 
 /**
@@ -31,6 +39,9 @@ export interface ClaimedTask {
  * the grace time is over. Both are handed to another instance; `cancelled` and `timeout` end the task.
  */
 export type AbortReason = 'cancelled' | 'timeout' | 'lost' | 'shutdown';
+
+/** Why cleaning up has to stop; `cancelled`: somebody cancelled again. */
+export type CleanUpEnd = 'cancelled' | 'lost' | 'shutdown' | 'cleanup_timeout';
 
 /** The lease under which a run may act. It is renewed in the background for as long as the instance lives. */
 export interface RunLease {
@@ -142,6 +153,12 @@ export interface TaskRun {
   readonly signal: AbortSignal;
   readonly lease: RunLease;
   readonly journal: RunJournal;
+  /**
+   * For a run that was told to stop for `cancelled` or `timeout` and has ended all it had started, and for one of a task
+   * that was cancelled before: its time for cleaning up begins with the first call. When the signal that comes back is
+   * aborted (a `CleanUpEnd` as its reason; it may be so at once) the handler stops and returns.
+   */
+  cleanUp(): AbortSignal;
 }
 
 /** How a run ended. Outcomes are values: a handler that throws is a failure with the thrown message. */
@@ -166,9 +183,22 @@ export type TaskOutcome =
       readonly seenDecisions: number;
     }
   /** The run stopped because its signal was aborted. */
-  | { readonly status: 'aborted' };
+  | {
+      readonly status: 'aborted';
+      /** For a task whose time was up: as with a failure. */
+      readonly retryable?: boolean;
+      readonly retryInSeconds?: number;
+    };
 
 /** What the queue runs. The queue knows no workflows; the application binds an implementation to this class. */
 export abstract class TaskHandler {
   abstract handle(run: TaskRun): Promise<TaskOutcome>;
+
+  /**
+   * Whether there is something to do for a task with this document when it is cancelled after steps of it have run: then
+   * one that nobody runs is run once more, for that alone. Must not throw.
+   */
+  cleansUp(_workflowSpec: Record<string, unknown>): boolean {
+    return false;
+  }
 }

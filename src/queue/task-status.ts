@@ -42,3 +42,6 @@ export const TASK_CAUSES = [
   'expired',
 ] as const;
 export type TaskCause = (typeof TASK_CAUSES)[number];
+
+/** Why a task is cancelled: somebody wants it, or a newer one takes its place. */
+export type CancelCause = Extract<TaskCause, 'cancelled' | 'superseded'>;

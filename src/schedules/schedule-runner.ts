@@ -62,13 +62,14 @@ export class ScheduleRunner {
 
   /** Cancels what a new task takes the place of: at once where it waits; what runs is asked to end. */
   async supersede(taskIds: readonly string[], { name }: Schedule, fireTime: Date): Promise<void> {
-    const by = { actor: `schedule:${name}`, cause: 'superseded' } as const;
+    const by = { actor: `schedule:${name}` };
     for (const taskId of taskIds) {
       try {
         await this.queue.cancel(
           taskId,
           by,
           `superseded by the run of schedule '${name}' for ${fireTime.toISOString()}`,
+          { cause: 'superseded' },
         );
       } catch (error) {
         // It has ended by itself meanwhile.

@@ -69,6 +69,16 @@ describe('RetriesService', () => {
     expect(queue.retry).toHaveBeenCalledWith(TASK_ID, BY, expect.objectContaining({ anew: ['ask', 'hold', 'ship'] }));
   });
 
+  it('takes over what a corrected document says anew of the whole task', async () => {
+    const corrected = spec(step('build', 'make'), step('ship', 'scp'));
+    const backoff = { type: 'fixed', initialSeconds: 1, factor: 2, maxSeconds: 1, jitter: 'none' } as const;
+    const workflow = { ...corrected.workflow, timeoutSeconds: 90, retry: { maxAttempts: 4, backoff } };
+    const { service, queue } = await setup({ ...corrected, workflow });
+    await service.retry(TASK_ID, { spec: 'yaml' }, BY);
+    const limits = { maxAttempts: 4, timeoutSeconds: 90 };
+    expect(queue.retry).toHaveBeenCalledWith(TASK_ID, BY, expect.objectContaining(limits));
+  });
+
   it('cuts no character in half', async () => {
     const { service, queue } = await setup(spec(step('build', `${'x'.repeat(498)}\u{1f600}`), step('ship', 'scp')));
     await service.retry(TASK_ID, { spec: 'yaml' }, BY);

@@ -42,7 +42,7 @@ export class RetriesService {
     await this.queue.retry(taskId, by, {
       // A task that had completed runs as a whole unless something says what is to be different.
       ...(anew.length > 0 ? { anew } : {}),
-      ...(spec === undefined ? {} : { workflowSpec: after }),
+      ...(spec === undefined ? {} : { workflowSpec: after, ...changedLimits(before, after) }),
       detail: {
         ...(fromStep === undefined ? {} : { from_step: fromStep }),
         ...(changes.length > 0 ? { changes } : {}),
@@ -74,4 +74,13 @@ function changedSteps(before: WorkflowSpec, after: WorkflowSpec): string[] {
   // What people approved is no longer what would run: they are asked again.
   const asked = after.workflow.steps.filter(({ type, when }) => type === 'approval' || when === 'manual');
   return [...new Set([...changed, ...asked])].map(({ name }) => name);
+}
+
+/** What the corrected document says of the task as such; where it says what it said before, the submission's word stays. */
+function changedLimits({ workflow: before }: WorkflowSpec, { workflow: after }: WorkflowSpec) {
+  const attempts = after.retry?.maxAttempts ?? 1;
+  return {
+    ...(attempts === (before.retry?.maxAttempts ?? 1) ? {} : { maxAttempts: attempts }),
+    ...(after.timeoutSeconds === before.timeoutSeconds ? {} : { timeoutSeconds: after.timeoutSeconds ?? null }),
+  };
 }

@@ -1,7 +1,7 @@
 import type { QueueTaskDecision, QueueTaskEvent, QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import type { QueueTask } from '../queue/queue-task.entity.js';
 import type { Approval } from '../workflows/approval.js';
-import type { TaskStatus } from '../queue/task-status.js';
+import { isTerminal, type TaskStatus } from '../queue/task-status.js';
 
 export class DecisionView {
   /** approve or reject. */
@@ -64,6 +64,8 @@ export class TaskView {
   run_at: Date;
   cause: string | null;
   error_message: string | null;
+  /** It is being cancelled: what it has running ends, and steps with `when: always` may clean up. */
+  cancel_requested: boolean;
   enqueued_at: Date;
   /** Of the current attempt. */
   started_at: Date | null;
@@ -126,6 +128,7 @@ export function toTaskView(task: QueueTask): TaskView {
     run_at: task.runAt,
     cause: task.cause,
     error_message: task.errorMessage,
+    cancel_requested: task.cancelling !== null && !isTerminal(task.status),
     enqueued_at: task.enqueuedAt,
     started_at: task.startedAt,
     completed_at: task.completedAt,

@@ -5,6 +5,7 @@ import { In, MoreThan, Repository, type FindOptionsSelect } from 'typeorm';
 import { decodeCursor } from '../common/http/cursor.js';
 import { pageOf, type PageQuery } from '../common/http/page-query.js';
 import { Problem } from '../common/problem/problem.js';
+import { InvalidTaskError } from '../queue/new-task.js';
 import { QueueTaskDecision, QueueTaskEvent, QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { QueueService, TaskNotFoundError, TaskStateError } from '../queue/queue.service.js';
@@ -34,6 +35,7 @@ const LISTED: FindOptionsSelect<QueueTask> = {
   crashes: true,
   cause: true,
   errorMessage: true,
+  cancelling: true,
   enqueuedAt: true,
   startedAt: true,
   completedAt: true,
@@ -128,6 +130,11 @@ export class TasksService {
       return await work();
     } catch (error) {
       if (error instanceof TaskNotFoundError) throw noSuchTask(error.taskId);
+      if (error instanceof InvalidTaskError) {
+        throw new Problem('invalid_parameter', error.message, {
+          errors: [{ path: error.field, message: error.message }],
+        });
+      }
       if (error instanceof TaskStateError) throw new Problem('illegal_transition', error.message);
       throw error;
     }

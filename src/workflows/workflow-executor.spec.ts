@@ -347,6 +347,30 @@ describe('WorkflowExecutor', () => {
       expect(journal.ends[0]).toMatchObject({ status: 'failed', tries: 3 });
     });
 
+    it('are made for the causes that the step names, and no others', async () => {
+      const { executor, names } = await setup(async () => failed('no'));
+      const steps = [step('a', { retry: { ...retry, retryOn: ['timeout'] }, continueOnError: true })];
+      await executor.handle(aRun({ workflowSpec: spec(...steps) }).run);
+      expect(names()).toHaveLength(1);
+      const listed = step('a', { retry: { ...retry, retryOn: ['timeout', 'step_failed'] } });
+      await executor.handle(aRun({ workflowSpec: spec(listed) }).run);
+      expect(names()).toHaveLength(4);
+    });
+
+    it('of the task are made so too, with the wait of the workflow, also when its time was up', async () => {
+      const workflow: Workflow = { steps: [step('a')], retry: { ...retry, retryOn: ['timeout'] } };
+      const failing = await setup(async () => failed('no'));
+      expect(await failing.executor.handle(aRun({ workflowSpec: { workflow } }).run)).toMatchObject({
+        retryable: false,
+      });
+      const { run, abort } = aRun({ workflowSpec: { workflow } });
+      const { executor } = await setup(async () => {
+        abort('timeout');
+        return { status: 'aborted' };
+      });
+      expect(await executor.handle(run)).toEqual({ status: 'aborted', retryable: true, retryInSeconds: 0.01 });
+    });
+
     it('are given up when the run is stopped while they rest', async () => {
       const { executor, names } = await setup(async () => failed('no'));
       const long = { ...retry, backoff: { ...retry.backoff, initialSeconds: 600, maxSeconds: 600 } };
@@ -510,7 +534,10 @@ describe('WorkflowExecutor', () => {
     });
 
     it('needs no folder where nothing is left to do', async () => {
-      const all = [stored('build', { outputs: { v: '1' } }), stored('deploy', { position: 1, status: 'skipped' })];
+      const all = [
+        stored('build', { outputs: { v: '1' } }),
+        stored('deploy', { position: 1, status: 'skipped', cause: 'condition' }),
+      ];
       const { outcome, names } = await again([...all, stored('clean', { position: 2 })], {
         steps: [steps[0]!, step('deploy', { if: 'false' }), steps[2]!],
       });
@@ -605,6 +632,107 @@ describe('WorkflowExecutor', () => {
       });
       expect(await executor.handle(run)).toEqual({ status: 'aborted' });
       expect(journal.entries.slice(2)).toEqual(noted);
+    });
+
+    describe('with steps that run in any case', () => {
+      const steps = [
+        step('build'),
+        step('deploy'),
+        step('clean', { when: 'always' }),
+        step('undo', { when: 'on_failure' }),
+      ];
+
+      /** The journal has what the run has left of its steps when it is asked. */
+      async function stopping(reason: string, left: StoredStep[], changes: object = {}) {
+        const { run, journal, abort, endCleanUp } = aRun({ workflowSpec: spec(...steps), ...changes });
+        const stop = (names: string[]) => names.length === 1 && abort(reason);
+        const made = await setup(async (): Promise<StepResult> => {
+          return stop(made.names()) ? completed : { ...completed };
+        });
+        journal.steps = left;
+        return { ...made, run, journal, endCleanUp };
+      }
+      const left = [
+        stored('build', { status: 'cancelled' }),
+        stored('deploy', { position: 1, status: 'pending' }),
+        stored('clean', { position: 2, status: 'pending' }),
+        stored('undo', { position: 3, status: 'pending' }),
+      ];
+
+      it.each(['cancelled', 'timeout'] as const)('runs these after a stop as %s', async (reason) => {
+        const { executor, run, journal, names } = await stopping(reason, left);
+        expect(await executor.handle(run)).toEqual({ status: 'aborted' });
+        expect(names()).toEqual(['build', 'clean']);
+        const why = reason === 'cancelled' ? 'the task was cancelled' : "the task's time was up";
+        expect(journal.entries.slice(2)).toEqual([
+          'begin build (kept),deploy,clean,undo',
+          `skip 1 (${why})`,
+          'start 2',
+          'finish 2 completed',
+          `skip 3 (${why})`,
+        ]);
+      });
+
+      it.each(['shutdown', 'lost'])('leaves them to others as %s', async (reason) => {
+        const { executor, run, names } = await stopping(reason, left);
+        await executor.handle(run);
+        expect(names()).toEqual(['build']);
+      });
+
+      it('does not run them where nothing had begun, or no time is left', async () => {
+        const idle = await stopping('cancelled', [stored('build', { status: 'pending' })], { cancelling: {} });
+        await idle.executor.handle(idle.run);
+        expect(idle.names()).toEqual([]);
+        expect(idle.journal.entries).toEqual(['close cancelled']);
+        const late = await stopping('cancelled', left);
+        late.endCleanUp('cleanup_timeout');
+        await late.executor.handle(late.run);
+        expect(late.names()).toEqual(['build']);
+        expect(late.journal.entries.at(-1)).toBe('close cancelled');
+      });
+
+      it('stops them when the time for it is over', async () => {
+        const { run, journal, endCleanUp } = aRun({
+          workflowSpec: spec(...steps),
+          attempt: 2,
+          cancelling: {} as never,
+        });
+        const { executor } = await setup(async (_, { signal }) => {
+          endCleanUp('cleanup_timeout');
+          expect(signal.aborted).toBe(true);
+          return { status: 'aborted' };
+        });
+        journal.steps = left;
+        expect(await executor.handle(run)).toEqual({ status: 'aborted' });
+        expect(journal.entries.slice(-2)).toEqual(['finish 2 cancelled cleanup_timeout', 'close cleanup_timeout']);
+      });
+
+      it('is all that is done for a task that was cancelled before; what it waited for is closed', async () => {
+        const cancelling = { cause: 'cancelled', reason: 'no more' } as const;
+        const ask = step('ask', { type: 'approval' });
+        const { run, journal } = aRun({ workflowSpec: spec(steps[0]!, ask, steps[2]!), attempt: 2, cancelling });
+        const { executor, names } = await setup();
+        journal.steps = [
+          stored('build', { outputs: { v: '1' } }),
+          stored('ask', { type: 'approval', position: 1, status: 'waiting' }),
+          stored('clean', { position: 2, status: 'pending' }),
+        ];
+        expect(await executor.handle(run)).toEqual({ status: 'aborted' });
+        expect(names()).toEqual(['clean']);
+        expect(journal.entries).toEqual([
+          'finish 1 cancelled cancelled',
+          'begin build (kept),ask (kept),clean',
+          'start 2',
+          'finish 2 completed',
+        ]);
+      });
+
+      it('is known of a document before it runs', async () => {
+        const { executor } = await setup();
+        expect(executor.cleansUp(spec(...steps))).toBe(true);
+        expect(executor.cleansUp(spec(steps[0]!))).toBe(false);
+        expect(executor.cleansUp({ workflow: 'none of ours' })).toBe(false);
+      });
     });
 
     it('begins no further step', async () => {

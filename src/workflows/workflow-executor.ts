@@ -11,9 +11,10 @@ import { LogWriter } from './log-writer.js';
 import { planOf, type Plan } from './plan.js';
 import { resolveText, UnresolvedReferences } from './references/references.js';
 import { WorkflowScope } from './references/workflow-scope.js';
-import { backoffSeconds } from './running/backoff.js';
+import { backoffSeconds, isTriedAgain } from './running/backoff.js';
 import { Forecast } from './running/forecast.js';
-import { keptSteps } from './running/resumption.js';
+import { cleansUp, hasRun, keptForCleanUp, WHY_CLEANING_UP, type CleanUpCause } from './running/clean-up.js';
+import { keptSteps, wasPassedOver } from './running/resumption.js';
 import { StepExecution } from './running/step-execution.js';
 import { WorkflowRun } from './running/workflow-run.js';
 import { scoreFiles } from './score-files.js';
@@ -51,16 +52,50 @@ export class WorkflowExecutor extends TaskHandler {
     try {
       const spec = specOf(run.task.workflowSpec);
       const plan = planOf(spec.workflow.steps);
-      const kept = await this.keptOf(run, spec.workflow, plan);
-      const missing = await this.missingPrograms(spec, plan, kept);
-      const outcome = missing
-        ? await this.refuse(run, plan, kept, missing)
-        : await this.runIn(await this.workspaceOf(run, spec, kept), run, spec, plan, kept);
-      return withBackoff(outcome, spec.workflow, run.task.failures);
+      const outcome = run.task.cancelling ? ABORTED : await this.runSteps(run, spec, plan);
+      const cause = run.task.cancelling ? 'cancelled' : String(run.signal.reason);
+      if (outcome.status === 'aborted' && (cause === 'cancelled' || cause === 'timeout')) {
+        await this.cleanUp(run, spec, plan, cause);
+      }
+      return withRetry(outcome, spec.workflow, run);
     } catch (error) {
       if (error instanceof LeaseLostError) return { status: 'aborted' };
       throw error;
     }
+  }
+
+  override cleansUp(workflowSpec: Record<string, unknown>): boolean {
+    try {
+      return specOf(workflowSpec).workflow.steps.some(cleansUp);
+    } catch {
+      return false; // none of ours
+    }
+  }
+
+  private async runSteps(run: TaskRun, spec: WorkflowSpec, plan: Plan): Promise<TaskOutcome> {
+    const kept = await this.keptOf(run, spec.workflow, plan);
+    const missing = await this.missingPrograms(spec, plan, kept);
+    if (missing) return this.refuse(run, plan, kept, missing);
+    return this.runIn(await this.workspaceOf(run, spec, kept.size === 0), run, spec, plan, kept);
+  }
+
+  /** After a cancel or a timeout, once nothing of the run is left: what is to run in any case, where anything had run. */
+  private async cleanUp(run: TaskRun, spec: WorkflowSpec, plan: Plan, cause: CleanUpCause): Promise<void> {
+    if (!plan.steps.some(({ step }) => cleansUp(step))) return;
+    const { task, lease, journal } = run;
+    const signal = run.cleanUp();
+    if (signal.reason === 'lost' || signal.reason === 'shutdown') return;
+    const stored = await journal.storedSteps();
+    if (signal.aborted || !hasRun(stored)) return journal.closeSteps(cause);
+    const kept = new Map(keptForCleanUp(plan, stored, task.attempt));
+    for (const step of stored.filter(({ status }) => status === 'waiting')) {
+      const end = { status: 'cancelled', cause, errorMessage: WHY_CLEANING_UP[cause] } as const;
+      await journal.finishStep(step.position, end);
+      const planned = plan.steps.find(({ step: { name } }) => name === step.name);
+      if (planned) kept.set(planned.position, { ...step, status: 'cancelled' });
+    }
+    const workspace = await this.workspaceOf(run, spec, false);
+    await this.runIn(workspace, { task, lease, journal, signal, cleanUp: () => signal }, spec, plan, kept, cause);
   }
 
   /** Steps that earlier runs have done. What they have left in a folder that is not here counts for nothing. */
@@ -72,7 +107,7 @@ export class WorkflowExecutor extends TaskHandler {
     if (task.attempt === 1) return new Map();
     const stored = await journal.storedSteps();
     const kept = keptSteps(plan, stored);
-    const skipped = new Set(stored.filter(({ status }) => status === 'skipped').map(({ name }) => name));
+    const skipped = new Set(stored.filter(wasPassedOver).map(({ name }) => name));
     // A run that died when all was done needs no folder: it only says so.
     const isDone = plan.steps.every(({ step, position }) => kept.has(position) || skipped.has(step.name));
     if (kept.size === 0 || isDone || workflow.resume === 'without_workspace') return kept;
@@ -80,12 +115,8 @@ export class WorkflowExecutor extends TaskHandler {
     return (await this.workspaces.lastAttempt(task.taskId)) >= newest ? kept : new Map();
   }
 
-  private async workspaceOf(
-    { task }: TaskRun,
-    spec: WorkflowSpec,
-    kept: ReadonlyMap<number, StoredStep>,
-  ): Promise<Workspace> {
-    const workspace = await this.workspaces.open(task.taskId, task.attempt, kept.size === 0);
+  private async workspaceOf({ task }: TaskRun, spec: WorkflowSpec, fresh: boolean): Promise<Workspace> {
+    const workspace = await this.workspaces.open(task.taskId, task.attempt, fresh);
     await this.workspaces.provide(workspace, scoreFiles(spec.score));
     return workspace;
   }
@@ -96,20 +127,22 @@ export class WorkflowExecutor extends TaskHandler {
     spec: WorkflowSpec,
     plan: Plan,
     kept: ReadonlyMap<number, StoredStep>,
+    onlyCleanUp?: CleanUpCause,
   ): Promise<TaskOutcome> {
     const { task, journal, signal } = run;
+    const isFirst = task.attempt === 1 && onlyCleanUp === undefined;
     const stop = new AbortController();
     const onAbort = () => stop.abort(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
     let isOver = false;
     try {
-      const logged = task.attempt > 1 ? await journal.loggedBytes() : 0;
+      const logged = isFirst ? 0 : await journal.loggedBytes();
       const log = new LogWriter(journal, this.options.logLimitBytes, logged);
       const scope = new WorkflowScope(spec);
       const steps = new StepExecution(this.registry, scope, run, workspace, log, stop.signal);
+      const flow = new WorkflowRun(plan, run, scope, steps, log, { ...this.options, onlyCleanUp }, stop);
       begin(run, plan, kept);
-      const flow = new WorkflowRun(plan, run, scope, steps, log, this.options, stop);
       const outcome = await this.conclude(await flow.execute(kept), spec.workflow, scope, log);
       isOver = outcome.status === 'completed';
       return outcome;
@@ -171,11 +204,18 @@ export class WorkflowExecutor extends TaskHandler {
   }
 }
 
-/** A failure with the time of the next attempt, as the workflow has it. */
-function withBackoff(outcome: TaskOutcome, { retry }: Workflow, failures: number): TaskOutcome {
-  if (outcome.status !== 'failed' || !retry) return outcome;
-  return { ...outcome, retryInSeconds: backoffSeconds(retry.backoff, failures + 1) };
+/** A failure, or the end of the task's time, with whether and when the workflow has it tried again. */
+function withRetry(outcome: TaskOutcome, { retry }: Workflow, { task, signal }: TaskRun): TaskOutcome {
+  if (!retry || (outcome.status !== 'failed' && outcome.status !== 'aborted')) return outcome;
+  const cause = outcome.status === 'failed' ? outcome.cause : String(signal.reason);
+  return {
+    ...outcome,
+    retryable: outcome.retryable !== false && isTriedAgain(retry, cause),
+    retryInSeconds: backoffSeconds(retry.backoff, task.failures + 1),
+  };
 }
+
+const ABORTED: TaskOutcome = { status: 'aborted' };
 
 interface Refusal {
   readonly position: number;

@@ -2,6 +2,10 @@
 export const STEP_CONDITIONS = ['on_success', 'always', 'on_failure', 'manual'] as const;
 export type StepCondition = (typeof STEP_CONDITIONS)[number];
 
+/** Causes of failures that another try may help. */
+export const RETRY_CAUSES = ['step_failed', 'timeout'] as const;
+export type RetryCause = (typeof RETRY_CAUSES)[number];
+
 /** How long to wait before the next try; all times in seconds. */
 export interface Backoff {
   readonly type: 'fixed' | 'linear' | 'exponential';
@@ -17,6 +21,8 @@ export interface RetryPolicy {
   /** Tries in all, the first one included. */
   readonly maxAttempts: number;
   readonly backoff: Backoff;
+  /** The only causes of a failure that are tried again; left out: all that another try may help. */
+  readonly retryOn?: readonly RetryCause[];
 }
 
 /**

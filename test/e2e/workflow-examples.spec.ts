@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brokenInvariants } from '../support/invariant.js';
 import { cleanUp, type Json, ServiceProcess } from '../support/service-process.js';
+import { until } from '../support/until.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples/workflows/', import.meta.url));
@@ -152,6 +153,74 @@ describe('the examples of workflows', () => {
       from_step: 'build',
       changes: [{ path: 'workflow.steps.1.config.command', to: expect.stringContaining('echo corrected') }],
     });
+  });
+
+  const reaches = async (taskId: string, step: string, status: string) => {
+    let found: string | undefined;
+    await until(`${step} is ${status}`, async () => {
+      const task = (await service.get(`/api/tasks/${taskId}`)).json;
+      found = task.steps.find(({ name }: Json) => name === step)?.status;
+      return found === status;
+    });
+  };
+
+  it('cleanup is done when the task is cancelled while it runs', async () => {
+    const taskId = await submit('cleanup');
+    await reaches(taskId, 'test', 'running');
+    const answer = await verb(taskId, 'cancel', { reason: 'wrong branch' });
+    expect([answer.status, answer.json.cancel_requested]).toEqual([202, true]);
+    const task = await ended(taskId);
+    expect(task).toMatchObject({
+      ...{ status: 'cancelled', cause: 'cancelled', error_message: 'cancelled by admin: wrong branch' },
+      ...{ attempt: 1, failures: 0, cancel_requested: false },
+    });
+    expect(stepsOf(task)).toMatchObject({
+      create: { status: 'completed' },
+      test: { status: 'cancelled', cause: 'cancelled' },
+      report: { status: 'skipped', cause: 'cancelled', error_message: 'the task was cancelled' },
+      remove: { status: 'completed' },
+    });
+    const preview = `preview-${taskId}`;
+    const log = (await service.get(`/api/tasks/${taskId}/logs`)).text;
+    expect(log).toBe(`testing ${preview}\nremoving ${preview}\n`);
+  });
+
+  it('cleanup is done when the time of the task is up, and it is tried again for nothing else', async () => {
+    const text = example('cleanup').replace('timeout: 1h', 'timeout: 2s').replace('max_attempts: 3', 'max_attempts: 2');
+    const quick = text.replace('retry_on:', 'backoff: {type: fixed, initial: 0}\n    retry_on:');
+    const answer = await service.post('/api/specs', quick, 'application/yaml');
+    const task = await ended(answer.json.task_id);
+    expect(task).toMatchObject({ status: 'failed', cause: 'timeout', attempt: 2, failures: 2 });
+    expect(stepsOf(task)).toMatchObject({ test: { status: 'cancelled' }, remove: { status: 'completed', attempt: 2 } });
+    const once = text.replace('sleep 600', 'false');
+    const failing = await service.post('/api/specs', once, 'application/yaml');
+    expect(await ended(failing.json.task_id)).toMatchObject({ status: 'failed', cause: 'step_failed', failures: 1 });
+  });
+
+  it('cleanup is done when a task is cancelled that waits for its next attempt', async () => {
+    const text = example('cleanup')
+      .replace('sleep 600', 'false')
+      .replace('retry_on: [timeout]', 'backoff: {type: fixed, initial: 1h, jitter: none}');
+    const taskId = (await service.post('/api/specs', text, 'application/yaml')).json.task_id as string;
+    await becomes(taskId, 'retrying');
+    expect((await verb(taskId, 'cancel', {})).json.cancel_requested).toBe(true);
+    const task = await ended(taskId);
+    expect(task).toMatchObject({ status: 'cancelled', cause: 'cancelled', attempt: 2, failures: 1 });
+    expect(stepsOf(task)).toMatchObject({
+      create: { status: 'completed', attempt: 1 },
+      test: { status: 'failed', attempt: 1 },
+      remove: { status: 'completed', attempt: 2 },
+    });
+    const { events } = (await service.get(`/api/tasks/${taskId}/events`)).json;
+    const way = events.filter((event: Json) => event.kind === 'transition').map((event: Json) => event.to_status);
+    expect(way).toEqual(['pending', 'running', 'retrying', 'pending', 'running', 'cancelled']);
+    expect(events).toContainEqual(
+      expect.objectContaining({
+        kind: 'operator',
+        cause: 'cancel_requested',
+        detail: { reason: 'cancelled by admin' },
+      }),
+    );
   });
 
   it('can all be looked at before they run', async () => {

@@ -95,6 +95,7 @@ export function aRun(changes: Partial<ClaimedTask> = {}) {
     workflowName: 'golden-path-deploy-app',
     workflowSpec: {},
     metadata: {},
+    cancelling: null,
     timeoutSeconds: null,
     requestId: null,
     queueTimeMs: 0,
@@ -103,6 +104,12 @@ export function aRun(changes: Partial<ClaimedTask> = {}) {
     ...changes,
   };
   const lease = { deadline: () => performance.now() + 60_000, onRenewed: () => () => undefined };
-  const run: TaskRun = { task, signal: controller.signal, lease, journal };
-  return { run, journal, abort: (reason: string) => controller.abort(reason) };
+  const cleaning = new AbortController();
+  const run: TaskRun = { task, signal: controller.signal, lease, journal, cleanUp: () => cleaning.signal };
+  return {
+    run,
+    journal,
+    abort: (reason: string) => controller.abort(reason),
+    endCleanUp: (reason: string) => cleaning.abort(reason),
+  };
 }

@@ -18,6 +18,8 @@ export type Behaviour = (run: TaskRun) => Promise<TaskOutcome>;
 /** A handler that a test steers: each run is announced, and ends as the test says (or at once, by `behaviour`). */
 export class SteeredHandler extends TaskHandler {
   readonly runs: TaskRun[] = [];
+  /** Whether its tasks have something to clean up. */
+  cleans = false;
 
   constructor(public behaviour: Behaviour = completes) {
     super();
@@ -102,6 +104,10 @@ export async function startQueue(
   class Handler extends TaskHandler {
     handle(run: TaskRun): Promise<TaskOutcome> {
       return handler.handle(run);
+    }
+
+    override cleansUp(): boolean {
+      return handler.cleans;
     }
   }
   const module = await Test.createTestingModule({

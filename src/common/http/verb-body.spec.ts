@@ -22,6 +22,8 @@ describe('the body of a verb', () => {
     ['{"raeson": "x"}', 'invalid_parameter', "Did you mean 'reason'?"],
     ['{"other": 1}', 'invalid_parameter', 'Known here: reason, spec.'],
     ['{"reason": "longer than it may be"}', 'invalid_parameter', undefined],
+    ['{"reason": "a\\u0000b"}', 'malformed_json', expect.anything()],
+    ['{"reason": "\\ud800"}', 'malformed_json', expect.anything()],
     ['{"reason": ', 'malformed_json', expect.anything()],
   ])('%p is refused', (body, code, hint) => {
     let thrown: unknown;

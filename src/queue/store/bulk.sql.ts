@@ -68,7 +68,7 @@ WITH settings AS MATERIALIZED (
   ORDER BY t.id FOR NO KEY UPDATE OF t SKIP LOCKED FOR UPDATE OF d SKIP LOCKED
 ), task AS (
   UPDATE queue_tasks t
-  SET status = 'pending', failures = 0, crashes = 0, instance = NULL, cause = NULL, error_message = NULL,
+  SET status = 'pending', failures = 0, crashes = 0, instance = NULL, cause = NULL, error_message = NULL, cancelling = NULL,
       result = NULL, completed_at = NULL, run_at = now(),
       start_by = now() + ($4::jsonb ->> t.priority)::double precision * interval '1 second',
       updated_at = clock_timestamp()

@@ -25,7 +25,7 @@ WITH settings AS MATERIALIZED (
 )
 SELECT id, task_id, attempt, failures, max_attempts, app_name, workflow_name, workflow_spec, metadata,
        timeout_seconds, request_id, extract(epoch FROM started_at - greatest(enqueued_at, run_at)) * 1000 AS queue_time_ms,
-       extract(epoch FROM start_by)::double precision * 1000 AS start_by_ms, false AS suspect
+       extract(epoch FROM start_by)::double precision * 1000 AS start_by_ms, false AS suspect, cancelling
 FROM task ORDER BY start_by, id`;
 
 /**
@@ -63,7 +63,7 @@ SELECT t.id, t.task_id, t.attempt + (t.status = 'pending')::integer AS attempt, 
        t.timeout_seconds, t.request_id,
        extract(epoch FROM CASE t.status WHEN 'running' THEN t.started_at ELSE clock_timestamp() END
          - greatest(t.enqueued_at, t.run_at)) * 1000 AS queue_time_ms, extract(epoch FROM t.start_by)::double precision * 1000 AS start_by_ms,
-       l.prefetched AS suspect
+       l.prefetched AS suspect, t.cancelling
 FROM queue_leases l JOIN queue_tasks t ON t.id = l.id
 WHERE l.lease_token = $1 AND t.status = CASE WHEN l.prefetched THEN 'pending' ELSE 'running' END
 ORDER BY t.start_by, t.id`,

@@ -1,3 +1,4 @@
+import { hasRun } from './cancel.sql.js';
 import { place } from './place.sql.js';
 import type { Statement } from './queue-database.js';
 
@@ -9,25 +10,29 @@ WITH settings AS MATERIALIZED (
 ), held AS MATERIALIZED (
   ${locked}
 ), released AS (
-  DELETE FROM queue_leases l USING held WHERE l.id = held.id
-  RETURNING l.id, l.cancel_requested, l.cancel_reason, l.cancel_cause
+  DELETE FROM queue_leases l USING held WHERE l.id = held.id 
+  RETURNING l.id, l.cancel_requested, l.cancel_reason, l.cancel_cause, l.cancel_cleanup
+), verdict AS MATERIALIZED (
+  SELECT r.*, r.cancel_requested AND NOT (r.cancel_cleanup AND ${hasRun('t')}) AS cancelled
+  FROM released r JOIN queue_tasks t ON t.id = r.id
 ), task AS (
   UPDATE queue_tasks t
-  SET status = CASE WHEN r.cancel_requested THEN 'cancelled' ELSE 'pending' END,
-      cause = CASE WHEN r.cancel_requested THEN coalesce(r.cancel_cause, 'cancelled') END,
-      error_message = CASE WHEN r.cancel_requested THEN r.cancel_reason END,
-      completed_at = CASE WHEN r.cancel_requested THEN clock_timestamp() END,
-      instance = CASE WHEN r.cancel_requested THEN t.instance END,
-      run_at = CASE WHEN r.cancel_requested OR t.status = 'pending' THEN t.run_at ELSE now() END,
+  SET status = CASE WHEN v.cancelled THEN 'cancelled' ELSE 'pending' END,
+      cause = CASE WHEN v.cancelled THEN coalesce(v.cancel_cause, 'cancelled') END,
+      error_message = CASE WHEN v.cancelled THEN v.cancel_reason END,
+      completed_at = CASE WHEN v.cancelled THEN clock_timestamp() END,
+      instance = CASE WHEN v.cancelled THEN t.instance END,
+      run_at = CASE WHEN v.cancelled OR t.status = 'pending' THEN t.run_at ELSE now() END,
       updated_at = clock_timestamp()
-  FROM released r WHERE t.id = r.id AND t.status IN ('running', 'pending')
+  FROM verdict v WHERE t.id = v.id AND t.status IN ('running', 'pending')
   RETURNING t.id, t.status, t.start_by, t.app_name, t.workflow_name, t.concurrency_key
 ), ${place('task', { where: `f.status = 'pending'`, keepSlot: true })}
 SELECT id, status, concurrency_key FROM task`;
 
 /**
  * $1 a jsonb array of {id, token}; $2 the actor; $3 the ledger's cause. Returns runs, and what was only prefetched, to
- * the queue at no cost to their budgets: for a drain, and for leases that no run of this instance knows. A requested cancel is carried out instead.
+ * the queue at no cost to their budgets: for a drain, and for leases that no run of this instance knows. A requested
+ * cancel is carried out instead, unless the task has to clean up first.
  */
 export const handBack: Statement = {
   name: 'queue_hand_back',

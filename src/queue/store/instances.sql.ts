@@ -34,5 +34,5 @@ export const leave: Statement = {
 /** $1 instance. */
 export const leasesOf: Statement = {
   name: 'queue_leases_of',
-  text: 'SELECT id, lease_token, cancel_requested FROM queue_leases WHERE instance = $1',
+  text: 'SELECT id, lease_token, cancel_requested, cancel_cleanup FROM queue_leases WHERE instance = $1',
 };

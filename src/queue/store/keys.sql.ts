@@ -49,11 +49,12 @@ WHERE t.id IN (SELECT id FROM queue_leases WHERE concurrency_key = $1
 ORDER BY t.id LIMIT $2`,
 };
 
-/** $1 key, $2 task_id: the tasks of the key that have not ended and are older than that one, oldest first. */
+/** $1 key, $2 task_id: the tasks of the key that have not ended and are older than that one, oldest first; whether they are
+ * being cancelled already. */
 export const olderOfKey: Statement = {
   name: 'queue_older_of_key',
   text: `
-SELECT t.task_id, t.status FROM queue_tasks t
+SELECT t.task_id, t.status, t.cancelling IS NOT NULL AS leaving FROM queue_tasks t
 WHERE t.id IN (SELECT id FROM queue_leases WHERE concurrency_key = $1
                UNION ALL SELECT id FROM queue_ready WHERE concurrency_key = $1
                UNION ALL SELECT id FROM queue_blocked WHERE concurrency_key = $1 AND reason = 'key'

@@ -30,7 +30,7 @@ WITH settings AS MATERIALIZED (
 SELECT id, task_id, attempt + 1 AS attempt, failures, max_attempts, app_name, workflow_name, workflow_spec, metadata,
        timeout_seconds, request_id,
        extract(epoch FROM clock_timestamp() - greatest(enqueued_at, run_at)) * 1000 AS queue_time_ms,
-       extract(epoch FROM start_by)::double precision * 1000 AS start_by_ms, suspect
+       extract(epoch FROM start_by)::double precision * 1000 AS start_by_ms, suspect, cancelling
 FROM task ORDER BY start_by, id`,
 };
 

@@ -1,3 +1,4 @@
+import { hasRun } from './cancel.sql.js';
 import { place } from './place.sql.js';
 import type { Statement } from './queue-database.js';
 
@@ -21,7 +22,8 @@ SELECT l.instance FROM queue_leases l WHERE NOT EXISTS (SELECT FROM queue_instan
  * those whose row somebody else holds locked: they are rescued when they are free. A lost lease counts as a crash unless
  * the task was only prefetched (then it is `suspect`: should it have been begun and have killed the instance, the next
  * one has its start on record first), or its steps show that none of this attempt had started. What ran of its steps is
- * closed, since nobody else will. Must be a statement after `lockExpired`, with a snapshot of its own: a claim of the dead instance may have committed in between.
+ * closed, since nobody else will. A task to be cancelled that has to clean up waits for whoever does that, within the same
+ * budget. Must be a statement after `lockExpired`, with a snapshot of its own: a claim of the dead instance may have committed in between.
  */
 export const rescue: Statement = {
   name: 'queue_rescue',
@@ -33,7 +35,7 @@ WITH settings AS MATERIALIZED (
   ORDER BY l.id FOR UPDATE OF l SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED
 ), released AS (
   DELETE FROM queue_leases l USING held WHERE l.id = held.id
-  RETURNING l.id, l.instance, l.cancel_requested, l.cancel_reason, l.cancel_cause
+  RETURNING l.id, l.instance, l.cancel_requested, l.cancel_reason, l.cancel_cause, l.cancel_cleanup
 ), verdict AS MATERIALIZED (
   SELECT r.*, t.status = 'pending' AS suspect, CASE WHEN t.status = 'running' AND (s.steps = 0 OR s.started > 0) THEN 1 ELSE 0 END AS crashed
   FROM released r JOIN queue_tasks t ON t.id = r.id
@@ -45,9 +47,10 @@ WITH settings AS MATERIALIZED (
 ), task AS (
   UPDATE queue_tasks t
   SET status = o.status, crashes = t.crashes + v.crashed,
-      cause = CASE o.status WHEN 'cancelled' THEN coalesce(v.cancel_cause, 'cancelled') WHEN 'failed' THEN 'crash_loop' END,
-      error_message = CASE o.status WHEN 'cancelled' THEN v.cancel_reason
-        WHEN 'failed' THEN format('given up after %s crashes: the instance that ran it (%s) died each time',
+      cause = CASE o.status WHEN 'cancelled' THEN o.cancel_cause WHEN 'failed' THEN 'crash_loop' END,
+      error_message = CASE WHEN o.status = 'cancelled' THEN o.cancel_reason ||
+          CASE WHEN o.given_up THEN format(' (it did not finish cleaning up: given up after %s crashes)', t.crashes + v.crashed) ELSE '' END
+        WHEN o.status = 'failed' THEN format('given up after %s crashes: the instance that ran it (%s) died each time',
                                   t.crashes + v.crashed, v.instance) END,
       completed_at = CASE WHEN o.status <> 'pending' THEN clock_timestamp() END,
       instance = CASE WHEN o.status <> 'pending' THEN t.instance END,
@@ -56,9 +59,14 @@ WITH settings AS MATERIALIZED (
   FROM verdict v
   JOIN queue_tasks before ON before.id = v.id
   CROSS JOIN LATERAL (
-    SELECT CASE WHEN v.cancel_requested THEN 'cancelled'
-                WHEN before.crashes + v.crashed >= $3::integer AND v.crashed = 1 THEN 'failed'
-                ELSE 'pending' END AS status
+    SELECT CASE WHEN v.cancel_requested OR before.cancelling IS NOT NULL
+                THEN CASE WHEN cleans_up AND NOT given_up THEN 'pending' ELSE 'cancelled' END
+                WHEN given_up THEN 'failed' ELSE 'pending' END AS status,
+           cleans_up AND given_up AS given_up,
+           coalesce(v.cancel_cause, before.cancelling ->> 'cause', 'cancelled') AS cancel_cause,
+           coalesce(v.cancel_reason, before.cancelling ->> 'reason', 'cancelled') AS cancel_reason
+    FROM (SELECT before.crashes + v.crashed >= $3::integer AND v.crashed = 1 AS given_up,
+                 CASE WHEN v.cancel_requested THEN v.cancel_cleanup AND ${hasRun('before')} ELSE true END AS cleans_up) c
   ) o
   WHERE t.id = v.id AND t.status IN ('running', 'pending')
   RETURNING t.id, t.task_id, t.status, t.attempt, t.start_by, t.app_name, t.workflow_name, t.concurrency_key,

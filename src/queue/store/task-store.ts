@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { EncodedTask } from '../new-task.js';
-import type { ClaimedTask, Decision } from '../task-handler.js';
-import type { TaskCause, TaskStatus } from '../task-status.js';
+import type { Cancelling, ClaimedTask, Decision } from '../task-handler.js';
+import type { CancelCause, TaskStatus } from '../task-status.js';
 import { decide, decisionsOn, lockDecisions, wake, wakeDecided } from './decide.sql.js';
 import { doneFor } from './done-for.sql.js';
-import { cancelIdle, lookAt, requestCancel } from './cancel.sql.js';
+import { cancelIdle, lookAt, requestCancel, specOf } from './cancel.sql.js';
 import { claim, claimedBy, claimUnlocked } from './claim.sql.js';
 import { enqueue, enqueueTaking } from './enqueue.sql.js';
 import { admit, holders, olderOfKey, waitsForKey } from './keys.sql.js';
@@ -89,8 +89,6 @@ export interface StoredRow {
 export interface Signature {
   readonly actor: string;
   readonly requestId?: string;
-  /** Of a cancel: the task's cause; 'cancelled' unless given. */
-  readonly cause?: Extract<TaskCause, 'cancelled' | 'superseded'>;
 }
 
 /** What somebody says to a step that waits for people. */
@@ -109,8 +107,19 @@ export interface Redrive {
   readonly anew?: readonly string[];
   /** Instead of the document it had. */
   readonly workflowSpec?: Record<string, unknown>;
+  /** Instead of those it had; `null`: no timeout. */
+  readonly maxAttempts?: number;
+  readonly timeoutSeconds?: number | null;
   /** For the ledger. */
   readonly detail?: Record<string, unknown>;
+}
+
+/** How a task is cancelled. */
+export interface Cancel {
+  /** What becomes the task's cause: `cancelled` unless given. */
+  readonly cause?: CancelCause;
+  /** Its handler has something to do when steps of it have run. */
+  readonly cleansUp?: boolean;
 }
 
 const LOCK_NOT_AVAILABLE = '55P03';
@@ -188,7 +197,7 @@ export class TaskStore {
   }
 
   /** The tasks of the key that have not ended and are older than that one, oldest first. */
-  olderOfKey(key: string, taskId: string): Promise<{ task_id: string; status: TaskStatus }[]> {
+  olderOfKey(key: string, taskId: string): Promise<{ task_id: string; status: TaskStatus; leaving: boolean }[]> {
     return this.database.run(olderOfKey, [key, taskId]);
   }
 
@@ -276,15 +285,24 @@ export class TaskStore {
     return (await this.database.run<{ id: string; status: TaskStatus }>(lookAt, [taskId]))[0];
   }
 
-  /** Cancels a task that waits; false where it does not wait any more. */
-  async cancelIdle(id: string, by: Signature, reason: string): Promise<boolean> {
-    const values = cancelValues(id, by, reason);
-    return this.touching(await this.database.run<Keyed>(cancelIdle, values)).length > 0;
+  async specOf(id: string): Promise<Record<string, unknown> | undefined> {
+    const [row] = await this.database.run<{ workflow_spec: Record<string, unknown> }>(specOf, [id]);
+    return row?.workflow_spec;
+  }
+
+  /**
+   * Cancels a task that waits: `cancelled`, or `pending` where steps of it have run and it has to clean up first.
+   * Undefined where it does not wait any more.
+   */
+  async cancelIdle(id: string, by: Signature, reason: string, how: Cancel = {}): Promise<TaskStatus | undefined> {
+    const values = cancelValues(id, by, reason, how);
+    return this.touching(await this.database.run<Keyed<{ status: TaskStatus }>>(cancelIdle, values))[0]?.status;
   }
 
   /** Asks for the end of a running task; the instance that runs it, or undefined where none does. */
-  async requestCancel(id: string, by: Signature, reason: string): Promise<string | undefined> {
-    return (await this.database.run<{ instance: string }>(requestCancel, cancelValues(id, by, reason)))[0]?.instance;
+  async requestCancel(id: string, by: Signature, reason: string, how: Cancel = {}): Promise<string | undefined> {
+    const values = cancelValues(id, by, reason, how);
+    return (await this.database.run<{ instance: string }>(requestCancel, values))[0]?.instance;
   }
 
   /** Sends a task that has ended through the queue again; false where it has not ended. */
@@ -292,13 +310,14 @@ export class TaskStore {
     taskId: string,
     by: Signature,
     promiseSeconds: Record<string, number>,
-    { anew, workflowSpec, detail }: Redrive,
+    { anew, workflowSpec, detail, maxAttempts, timeoutSeconds }: Redrive,
   ): Promise<boolean> {
     const values = [taskId, by.actor, by.requestId ?? null, JSON.stringify(promiseSeconds)];
     const changes = [
       anew ?? null,
       workflowSpec ? JSON.stringify(workflowSpec) : null,
       detail ? JSON.stringify(detail) : null,
+      JSON.stringify({ max_attempts: maxAttempts, timeout_seconds: timeoutSeconds }),
     ];
     return this.touching(await this.database.run<Keyed>(redrive, [...values, ...changes])).length > 0;
   }
@@ -370,10 +389,8 @@ export interface ClaimRow {
   queue_time_ms: string;
   start_by_ms: number;
   suspect: boolean;
-}
-
-function cancelValues(id: string, { actor, requestId, cause }: Signature, reason: string): unknown[] {
-  return [id, actor, reason, requestId ?? null, cause ?? 'cancelled'];
+  /** No new task is marked so, and no statement that stores one asks. */
+  cancelling?: Cancelling | null;
 }
 
 /** A time for PostgreSQL; a millisecond earlier, since what JavaScript counts in loses the microseconds. */
@@ -398,11 +415,16 @@ export function claimed(rows: ClaimRow[], token: string): ClaimedTask[] {
     queueTimeMs: Math.max(0, Number(row.queue_time_ms)),
     startBy: row.start_by_ms,
     suspect: row.suspect,
+    cancelling: row.cancelling ?? null,
   }));
 }
 
 function withSteps(rows: readonly FinishRow[]): boolean {
   return rows.some(({ steps }) => steps !== undefined);
+}
+
+function cancelValues(id: string, { actor, requestId }: Signature, reason: string, how: Cancel): unknown[] {
+  return [id, actor, reason, requestId ?? null, how.cause ?? 'cancelled', how.cleansUp ?? false];
 }
 
 /** In the order in which `finish.sql.ts` takes them apart. */

@@ -87,6 +87,7 @@ const lease = (id: string, token: string, changes: Partial<HeldLease> = {}): Hel
   id,
   lease_token: token,
   cancel_requested: false,
+  cancel_cleanup: false,
   ...changes,
 });
 

@@ -130,7 +130,7 @@ export class Claimer implements LeaseHolder {
     for (const lease of leases) {
       const key = runKey(lease.id, lease.lease_token);
       const claimed = known.has(lease.lease_token) || this.openTokens.has(lease.lease_token);
-      if (lease.cancel_requested) this.pool.abort(key, 'cancelled');
+      if (lease.cancel_requested) this.pool.abort(key, 'cancelled', { final: !lease.cancel_cleanup });
       if (!claimed && !known.has(key) && !this.pool.has(lease.id, lease.lease_token)) {
         strays.push({ id: lease.id, token: lease.lease_token });
       }

@@ -141,7 +141,7 @@ describe('Heartbeat', () => {
 
     it('then reads the leases, for the holder to compare with what it knew before the read', async () => {
       const { heartbeat, holder, trail, queries, leases } = await started();
-      leases.push({ id: '1', lease_token: 't', cancel_requested: false });
+      leases.push({ id: '1', lease_token: 't', cancel_requested: false, cancel_cleanup: false });
       await advance(BEAT);
       expect(trail).toEqual(['renew', 'before', 'leases_of', 'leases']);
       expect(queries.at(-1)!.values).toEqual([heartbeat.instanceId]);

@@ -11,6 +11,8 @@ export interface HeldLease {
   readonly id: string;
   readonly lease_token: string;
   readonly cancel_requested: boolean;
+  /** Of one that is cancelled: whether its run may clean up. */
+  readonly cancel_cleanup: boolean;
 }
 
 /** What operators want of an instance; its row in queue_instances holds it. */

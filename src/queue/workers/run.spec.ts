@@ -4,12 +4,13 @@ import type { RunLease } from '../task-handler.js';
 import { Run, runKey } from './run.js';
 
 const DAY_MS = 86_400_000;
-const aRun = () =>
+const aRun = (cleanUpMs?: number) =>
   new Run(
     aClaimedTask({ id: '7', leaseToken: 'token-7' }),
     standIn<RunLease>({}),
     standIn<TaskJournal>({}),
     'worker:me',
+    cleanUpMs,
   );
 
 describe('Run', () => {
@@ -50,6 +51,64 @@ describe('Run', () => {
     run.abort('cancelled');
     run.abort('lost');
     expect(run.abortReason).toBe('cancelled');
+  });
+
+  describe('cleaning up', () => {
+    it.each(['cancelled', 'timeout'] as const)('has its time after %s, from when it begins', (reason) => {
+      const run = aRun(1_000);
+      run.abort(reason);
+      jest.advanceTimersByTime(5_000);
+      const signal = run.cleanUp();
+      jest.advanceTimersByTime(999);
+      expect(signal.aborted).toBe(false);
+      expect(run.cleanUp()).toBe(signal);
+      jest.advanceTimersByTime(1);
+      expect(signal.reason).toBe('cleanup_timeout');
+      expect([run.isLost, run.isForOthers, run.abortReason]).toEqual([false, false, reason]);
+    });
+
+    it.each([
+      ['lost', { isLost: true, isForOthers: false }],
+      ['shutdown', { isLost: false, isForOthers: true }],
+    ] as const)('ends when the run is %s, before or after it begins', (reason, facts) => {
+      const before = aRun(1_000);
+      before.abort('cancelled');
+      before.abort(reason);
+      expect(before.cleanUp().reason).toBe(reason);
+      const after = aRun(1_000);
+      after.abort('cancelled');
+      const signal = after.cleanUp();
+      after.abort(reason);
+      expect(signal.reason).toBe(reason);
+      for (const run of [before, after]) expect(run).toMatchObject({ ...facts, abortReason: 'cancelled' });
+      expect(jest.getTimerCount()).toBe(0);
+    });
+
+    it('ends with a second cancel only, and not with the word of the first once more', () => {
+      const run = aRun(1_000);
+      run.abort('cancelled');
+      const signal = run.cleanUp();
+      run.abort('cancelled', { final: false });
+      run.abort('timeout');
+      expect(signal.aborted).toBe(false);
+      run.abort('cancelled', { final: true });
+      expect(signal.reason).toBe('cancelled');
+    });
+
+    it('is not for others after a timeout: the failure is on record here', () => {
+      const run = aRun(1_000);
+      run.abort('timeout');
+      run.abort('shutdown');
+      expect(run.isForOthers).toBe(false);
+    });
+
+    it('has no time where none is given, and leaves no timer behind', () => {
+      expect(aRun().cleanUp().reason).toBe('cleanup_timeout');
+      const run = aRun(1_000);
+      run.cleanUp();
+      run.stopTimers();
+      expect(jest.getTimerCount()).toBe(0);
+    });
   });
 
   describe('abortAfter', () => {

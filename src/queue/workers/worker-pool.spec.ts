@@ -312,7 +312,36 @@ describe('WorkerPool', () => {
     });
   });
 
+  describe('a run that only cleans up', () => {
+    const cancelling = { cause: 'superseded', reason: 'a newer one' } as const;
+
+    it.each([COMPLETED, FAILED, ABORTED, new Error('killed')])(
+      'ends as its task was cancelled: %p',
+      async (outcome) => {
+        const { run } = setup();
+        expect(await run(outcome, { cancelling, maxAttempts: 5 })).toMatchObject({
+          ...{ status: 'cancelled', cause: 'superseded', error_message: 'a newer one', failed: false },
+        });
+      },
+    );
+
+    it("has a limit of its own, and not the task's", async () => {
+      const { start } = setup();
+      const { run } = start('1', { timeoutSeconds: 1, cancelling });
+      await advance(2_000);
+      expect(run.signal.aborted).toBe(false);
+    });
+  });
+
   describe('a timeout', () => {
+    it('is tried again as the handler says', async () => {
+      const changes = { reason: 'timeout', maxAttempts: 2 } as const;
+      expect(await setup().run({ ...ABORTED, retryInSeconds: 42 }, changes)).toMatchObject({
+        ...{ status: 'retrying', cause: 'timeout', retry_seconds: 42 },
+      });
+      expect(await setup().run({ ...ABORTED, retryable: false }, changes)).toMatchObject({ status: 'failed' });
+    });
+
     it('aborts the run when its time is up; that is a failure, and may be retried', async () => {
       const { start, finish } = setup();
       const { run, end } = start('1', { timeoutSeconds: 90, maxAttempts: 2 });

@@ -100,7 +100,8 @@ export class WorkerPool {
   private run(task: ClaimedTask, wasPrefetched = false): void {
     const actor = `worker:${this.heartbeat.instanceId}`;
     const onLost = () => run.abort('lost');
-    const run: Run = new Run(task, this.heartbeat, this.journals.journalOf(task, this.heartbeat, actor, onLost), actor);
+    const journal = this.journals.journalOf(task, this.heartbeat, actor, onLost);
+    const run: Run = new Run(task, this.heartbeat, journal, actor, this.options.cleanupSeconds * 1_000);
     this.runs.set(run.key, run);
     const ended = this.carryOut(run, wasPrefetched ? this.recordStart(run) : undefined).finally(() => {
       this.runs.delete(run.key);
@@ -110,8 +111,9 @@ export class WorkerPool {
     this.ended.set(run.key, ended);
   }
 
-  abort(key: string, reason: AbortReason): void {
-    this.runs.get(key)?.abort(reason);
+  /** `final`: a cancel that leaves no time for cleaning up. */
+  abort(key: string, reason: AbortReason, how?: { readonly final: boolean }): void {
+    this.runs.get(key)?.abort(reason, how);
     const ahead = this.prefetched.get(key);
     if (!ahead) return;
     this.prefetched.delete(key);
@@ -152,13 +154,16 @@ export class WorkerPool {
       queue_size: this.metrics.queueSize,
       queue_time_ms: Math.round(task.queueTimeMs),
     });
-    const endTimer = task.timeoutSeconds === null ? () => undefined : run.abortAfter(task.timeoutSeconds * 1_000);
+    // What is left of a cancelled task has a limit of its own.
+    const timeoutSeconds = task.cancelling ? null : task.timeoutSeconds;
+    const endTimer = timeoutSeconds === null ? () => undefined : run.abortAfter(timeoutSeconds * 1_000);
     this.busy++;
     // A task that kills its process must not do so unrecorded twice: the crash would never count.
     const runs = !task.suspect || !start || (await start.mine.catch(() => false));
     const outcome: TaskOutcome = runs ? await this.handle(run) : { status: 'aborted' };
     this.busy--;
     endTimer();
+    run.stopTimers();
     this.beginPrefetched();
     this.onFree();
     try {
@@ -207,11 +212,10 @@ export class WorkerPool {
     start: StartRecord | undefined,
     labels: Record<string, unknown>,
   ): Promise<void> {
-    const isHandedBack = () => run.abortReason === 'shutdown' && outcome.status === 'aborted';
+    const isHandedBack = () => run.isForOthers && outcome.status === 'aborted';
     const joined = start !== undefined && !isHandedBack() && start.withdraw();
     if (start && !joined && !(await start.mine)) return this.discard(labels);
-    const reason = run.abortReason;
-    if (reason === 'lost') return this.discard(labels);
+    if (run.isLost) return this.discard(labels);
     const { task } = run;
     if (isHandedBack()) {
       // Where the lease is lost, the next statement finds that as well.
@@ -226,7 +230,7 @@ export class WorkerPool {
       this.logger.log({ msg: 'Task handed back', ...labels });
       return;
     }
-    const ending = endingOf(task, outcome, reason);
+    const ending = endingOf(task, outcome, run.abortReason);
     const taken = run.journal.takeNotes();
     const notes = taken ? await taken : [];
     const finished = await this.statuses.finish({
@@ -286,6 +290,11 @@ const PLAIN = {
 };
 
 function endingOf(task: ClaimedTask, outcome: TaskOutcome, reason: AbortReason | undefined): Ending {
+  // It ran for no more than cleaning up, however that ended.
+  if (task.cancelling) {
+    const { cause, reason: errorMessage } = task.cancelling;
+    return { ...PLAIN, status: 'cancelled', cause, error_message: errorMessage };
+  }
   if (outcome.status === 'completed') return { ...PLAIN, status: 'completed', result: outcome.result ?? null };
   // A step that the cancel ended may report itself as failed; the reason it was ended for is the truth.
   if (reason === 'cancelled') return { ...PLAIN, status: 'cancelled', cause: 'cancelled', error_message: 'cancelled' };
@@ -293,7 +302,8 @@ function endingOf(task: ClaimedTask, outcome: TaskOutcome, reason: AbortReason |
     return failure(task, {
       cause: 'timeout',
       errorMessage: `the task took longer than its timeout of ${task.timeoutSeconds} s and was ended`,
-      retryable: true,
+      retryable: outcome.status !== 'aborted' || outcome.retryable !== false,
+      ...(outcome.status === 'waiting' ? {} : { retryInSeconds: outcome.retryInSeconds }),
     });
   }
   if (outcome.status === 'waiting')

@@ -1,5 +1,7 @@
 import { isMapping } from '../../common/yaml/is-mapping.js';
-import type { Backoff, RetryPolicy } from '../workflow.js';
+import { didYouMean } from '../../common/did-you-mean.js';
+import { describeValue } from '../../common/yaml/plain-words.js';
+import { RETRY_CAUSES, type Backoff, type RetryCause, type RetryPolicy } from '../workflow.js';
 import type { Fields } from './fields.js';
 
 const DEFAULT_BACKOFF: Backoff = {
@@ -13,7 +15,7 @@ const MAX_ATTEMPTS = 100;
 const MAX_FACTOR = 100;
 const MAX_WAIT_DAYS = 24;
 
-/** `retry: {max_attempts, backoff}`, or no more than the number of attempts: `retry: 3`. */
+/** `retry: {max_attempts, backoff, retry_on}`, or no more than the number of attempts: `retry: 3`. */
 export function readRetry(fields: Fields): RetryPolicy | undefined {
   if (!fields.has('retry')) return undefined;
   if (!isMapping(fields.raw.retry)) {
@@ -21,7 +23,7 @@ export function readRetry(fields: Fields): RetryPolicy | undefined {
     return maxAttempts === undefined ? undefined : { maxAttempts, backoff: DEFAULT_BACKOFF };
   }
   const retry = fields.mapping('retry')!;
-  retry.unknownKeys(['max_attempts', 'backoff'], "'retry'");
+  retry.unknownKeys(['max_attempts', 'backoff', 'retry_on'], "'retry'");
   if (!retry.has('max_attempts')) {
     retry.wrong(
       ['max_attempts'],
@@ -31,8 +33,45 @@ export function readRetry(fields: Fields): RetryPolicy | undefined {
   }
   const maxAttempts = attempts(retry, 'max_attempts');
   const backoff = readBackoff(retry);
-  return maxAttempts === undefined ? undefined : { maxAttempts, backoff };
+  const retryOn = readCauses(retry);
+  return maxAttempts === undefined ? undefined : { maxAttempts, backoff, ...(retryOn && { retryOn }) };
 }
+
+function readCauses(retry: Fields): RetryCause[] | undefined {
+  if (!retry.has('retry_on')) return undefined;
+  const value = retry.raw.retry_on;
+  if (!Array.isArray(value) || value.length === 0) {
+    const message = `'retry_on' must be a list of causes, but is ${describeValue(value)}`;
+    return retry.wrong(['retry_on'], message, `For instance: retry_on: [${RETRY_CAUSES.join(', ')}].`);
+  }
+  const wrong = value.findIndex((cause) => !isRetryCause(cause));
+  if (wrong < 0) return [...new Set(value as RetryCause[])];
+  const cause: unknown = value[wrong];
+  const message = `'retry_on' takes ${RETRY_CAUSES.join(' and ')}, but has ${describeValue(cause)}`;
+  return retry.wrong(['retry_on', wrong], message, typeof cause === 'string' ? hintOn(cause) : undefined);
+}
+
+function isRetryCause(cause: unknown): cause is RetryCause {
+  return (RETRY_CAUSES as readonly unknown[]).includes(cause);
+}
+
+function hintOn(cause: string): string {
+  const known = NEVER_TRIED_AGAIN[cause.toLowerCase()];
+  if (known !== undefined) return known;
+  const meant = didYouMean(cause, RETRY_CAUSES);
+  return meant === undefined ? 'Leave it out to try again after all of them.' : `Did you mean '${meant}'?`;
+}
+
+/** Causes that somebody may look for here. */
+const NEVER_TRIED_AGAIN: Readonly<Record<string, string>> = {
+  rejected: 'What a policy or a person has rejected is never tried again.',
+  policy: 'What a policy has rejected is never tried again.',
+  crash_loop:
+    'A lost worker is no failure: the task goes on elsewhere, up to MAX_CRASHES times, whatever its retry says.',
+  cancelled: 'What was cancelled is never tried again.',
+  superseded: 'What a newer task has taken the place of is never tried again.',
+  expired: 'What came too late is never tried again.',
+};
 
 function attempts(fields: Fields, key: string): number | undefined {
   const words = `a whole number of attempts from 1 to ${MAX_ATTEMPTS}`;

@@ -49,7 +49,7 @@ test('every field of a step', () => {
       if: $A == 1
       unless: true
       dependsOn: b
-      retry: {max_attempts: 5, backoff: {type: linear, initial: 2s, max: 1m, jitter: none}}
+      retry: {max_attempts: 5, retry_on: [timeout, timeout], backoff: {type: linear, initial: 2s, max: 1m, jitter: none}}
       continue_on_error: true
       outputFile: out/results.json
       setVariables: {VERSION: 1.10}
@@ -72,6 +72,7 @@ test('every field of a step', () => {
           retry: {
             maxAttempts: 5,
             backoff: { type: 'linear', initialSeconds: 2, factor: 2, maxSeconds: 60, jitter: 'none' },
+            retryOn: ['timeout'],
           },
           continueOnError: true,
           outputFile: 'out/results.json',
@@ -251,7 +252,7 @@ const mistakes: [name: string, text: string, ...errors: string[]][] = [
   [
     'a backoff with nothing right in it',
     step('retry: {max_attempts: 2, tries: 1, backoff: {type: cubic, initial: soon, factor: 0, max: -1, jitter: some}}'),
-    "workflow.steps[0].retry.tries 5:32 unknown key 'tries' in 'retry' | Known here: max_attempts, backoff.",
+    "workflow.steps[0].retry.tries 5:32 unknown key 'tries' in 'retry' | Known here: max_attempts, backoff, retry_on.",
     "workflow.steps[0].retry.backoff.type 5:58 'type' must be one of fixed, linear, exponential",
     "workflow.steps[0].retry.backoff.initial 5:74 'initial' must be a time, but is the text 'soon'",
     "workflow.steps[0].retry.backoff.factor 5:88 'factor' must be a number from 1 to 100",
@@ -338,6 +339,24 @@ const mistakes: [name: string, text: string, ...errors: string[]][] = [
     step('timeout: 4w'),
     "workflow.steps[0].timeout 5:16 'timeout' is longer than 24 days |",
   ],
+  ...[
+    ['step_failed', "workflow.steps[0].retry.retry_on 5:42 'retry_on' must be a list of causes, but is the text"],
+    ['[]', "workflow.steps[0].retry.retry_on 5:32 'retry_on' must be a list of causes"],
+    [
+      '[timeout, step_faild]',
+      "workflow.steps[0].retry.retry_on[1] 5:52 'retry_on' takes step_failed and timeout, but has the text 'step_faild' | Did you mean 'step_failed'?",
+    ],
+    [
+      '[rejected]',
+      "workflow.steps[0].retry.retry_on[0] 5:43 'retry_on' takes step_failed and timeout, but has the text 'rejected' | What a policy or a person has rejected is never tried again.",
+    ],
+    [
+      '[7]',
+      "workflow.steps[0].retry.retry_on[0] 5:43 'retry_on' takes step_failed and timeout, but has the number 7 |",
+    ],
+  ].map(([causes, problem]): [name: string, text: string, ...errors: string[]] => {
+    return [`retry_on: ${causes}`, step(`retry: {max_attempts: 2, retry_on: ${causes}}`), problem!];
+  }),
   [
     'a config that is a text',
     step('config: make').replace('noop', 'bash'),

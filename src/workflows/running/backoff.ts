@@ -1,4 +1,9 @@
-import type { Backoff } from '../workflow.js';
+import type { Backoff, RetryPolicy } from '../workflow.js';
+
+/** Whether a failure of this cause is one that is tried again at all. */
+export function isTriedAgain({ retryOn }: RetryPolicy, cause: string): boolean {
+  return retryOn === undefined || (retryOn as readonly string[]).includes(cause);
+}
 
 /** Seconds to wait after so many failed tries (from 1). */
 export function backoffSeconds(backoff: Backoff, failures: number, random: () => number = Math.random): number {

@@ -25,11 +25,17 @@ export function keptSteps(plan: Plan, stored: readonly StoredStep[]): ReadonlyMa
     const tolerated = status === 'failed' && planned.step.continueOnError === true;
     if (status === 'completed' || tolerated || (parked && FINAL_OR_WAITING.has(status)))
       kept.set(planned.position, before);
-    if (kept.has(planned.position) || status === 'skipped') passed.add(planned.position);
+    if (kept.has(planned.position) || wasPassedOver(before)) passed.add(planned.position);
   }
   return kept;
 }
 
+/** Whether the workflow itself has skipped it, and not the end of a run that never got there. */
+export function wasPassedOver({ status, cause }: StoredStep): boolean {
+  return status === 'skipped' && BY_WORKFLOW.has(cause ?? '');
+}
+
+const BY_WORKFLOW = new Set(['when', 'condition', 'not_reached']);
 const FINAL_OR_WAITING = new Set(['completed', 'failed', 'skipped', 'waiting']);
 
 /** Every step after those it needs. */

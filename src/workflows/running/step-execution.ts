@@ -17,7 +17,7 @@ import { OUTPUT_LIMIT_BYTES } from '../steps/step-output.js';
 import { stepPath } from '../steps/script-runner.js';
 import type { StepDefinition } from '../workflow.js';
 import type { Workspace } from '../workspaces.js';
-import { backoffSeconds } from './backoff.js';
+import { backoffSeconds, isTriedAgain } from './backoff.js';
 
 /** How a step ended, all its tries together. */
 export type StepOutcome = StepResult & {
@@ -45,8 +45,7 @@ export class StepExecution {
     const { maxAttempts = 1, backoff } = step.retry ?? {};
     for (let tries = 1; ; tries++) {
       const result = await this.tryOnce(step);
-      const again = result.status === 'failed' && result.retryable !== false && tries < maxAttempts;
-      if (!again) return { ...result, tries };
+      if (result.status !== 'failed' || tries >= maxAttempts || !mayHelp(step, result)) return { ...result, tries };
       const seconds = backoff ? backoffSeconds(backoff, tries) : 0;
       const next = `the next one begins in ${seconds.toFixed(1)} s`;
       const note = `[try ${tries} of ${maxAttempts} failed: ${result.errorMessage}; ${next}]\n`;
@@ -123,6 +122,11 @@ export class StepExecution {
       write: (stream, chunk) => this.log.write(step.name, stream, chunk),
     };
   }
+}
+
+/** Whether another try may help, by the word of the step's type and of its `retry`. */
+function mayHelp({ retry }: StepDefinition, { cause, retryable }: Failed): boolean {
+  return retryable !== false && (retry === undefined || isTriedAgain(retry, cause));
 }
 
 /** A value that became known only now does not fit the config. */

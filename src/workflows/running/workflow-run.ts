@@ -10,8 +10,10 @@ import { approvalOf, MANUAL_APPROVAL, verdictOf, type Approval } from '../approv
 import type { LogWriter } from '../log-writer.js';
 import type { Plan, PlannedStep } from '../plan.js';
 import type { WorkflowScope } from '../references/workflow-scope.js';
+import type { StepDefinition } from '../workflow.js';
+import { cleansUp, WHY_CLEANING_UP, type CleanUpCause } from './clean-up.js';
 import { followersOf } from './followers.js';
-import { verdictOn } from './step-conditions.js';
+import { type StepVerdict, verdictOn } from './step-conditions.js';
 import type { StepExecution, StepOutcome } from './step-execution.js';
 import { StepRecords } from './step-records.js';
 
@@ -51,13 +53,16 @@ export class WorkflowRun {
     private readonly scope: WorkflowScope,
     private readonly steps: StepExecution,
     private readonly log: LogWriter,
-    private readonly limits: { readonly parallelSteps: number },
+    /** `onlyCleanUp`: the run as such has ended for this cause, and of what is left only clean-up steps run. */
+    private readonly limits: { readonly parallelSteps: number; readonly onlyCleanUp?: CleanUpCause },
     /** Aborted with `run.signal`; aborts what runs when the run cannot go on. */
     private readonly stop: AbortController,
   ) {
     this.nodes = plan.steps.map((planned) => ({ ...planned, left: planned.needs.length }));
     this.followers = followersOf(plan);
-    this.records = new StepRecords(run.journal, run.task.attempt === 1, (error) => this.breakOff(error));
+    this.records = new StepRecords(run.journal, run.task.attempt === 1 && !limits.onlyCleanUp, (error) =>
+      this.breakOff(error),
+    );
   }
 
   /** `kept`: steps that earlier runs have done, by position. */
@@ -96,7 +101,7 @@ export class WorkflowRun {
         this.keep(node, before);
         continue;
       }
-      const verdict = verdictOn(step, node.failedBefore, this.scope);
+      const verdict = this.afterTheEnd(step) ?? verdictOn(step, node.failedBefore, this.scope);
       if (typeof verdict !== 'string' && 'skip' in verdict) {
         skipped.push({ position, ...verdict.skip });
         this.settle(node, 'skipped');
@@ -116,6 +121,11 @@ export class WorkflowRun {
     for (const node of beginning) this.records.start(node.position);
     await this.records.beforeSteps();
     for (const node of beginning) this.begin(node);
+  }
+
+  private afterTheEnd(step: StepDefinition): StepVerdict | undefined {
+    const { onlyCleanUp: cause } = this.limits;
+    return cause === undefined || cleansUp(step) ? undefined : { skip: { cause, why: WHY_CLEANING_UP[cause] } };
   }
 
   private begin(node: Node): void {
@@ -204,12 +214,12 @@ export class WorkflowRun {
         retryable: !rejected,
       };
     }
-    this.settle(node, status as 'completed' | 'failed' | 'skipped', outputs, variables);
+    this.settle(node, status as 'completed' | 'failed' | 'skipped' | 'cancelled', outputs, variables);
   }
 
   private settle(
     node: Node,
-    status: 'completed' | 'failed' | 'skipped',
+    status: 'completed' | 'failed' | 'skipped' | 'cancelled',
     outputs: Readonly<Record<string, string>> = {},
     variables: Readonly<Record<string, string>> = {},
   ): void {
@@ -248,8 +258,10 @@ export class WorkflowRun {
     }
     const reason = String(this.run.signal.reason);
     if (reason !== 'lost') this.records.abortAll(reason);
-    // A run that is handed back goes on elsewhere; for one that ends here the rest will never run.
-    if (reason === 'cancelled' || reason === 'timeout') await this.run.journal.closeSteps(reason);
+    // A run that is handed back goes on elsewhere; for one that ends here the rest will never run, but for clean-up.
+    const goesOn = reason === 'lost' || reason === 'shutdown';
+    const cleanUpFollows = !this.limits.onlyCleanUp && this.nodes.some(({ step }) => cleansUp(step));
+    if (!goesOn && !cleanUpFollows) await this.run.journal.closeSteps(reason);
     return { status: 'aborted' };
   }
 

@@ -74,7 +74,7 @@ describe('while an earlier task has not ended, a due time', () => {
     await runs.queue.enqueue(aTask());
     const { task } = await runs.handler.run(1);
     const api = await startSchedules(fixture, { workers: 0 });
-    await api.queue.cancel(task.taskId, { actor: 'schedule:x', cause: 'superseded' }, 'superseded by another');
+    await api.queue.cancel(task.taskId, { actor: 'schedule:x' }, 'superseded by another', { cause: 'superseded' });
     if (end === 'dies') {
       await fixture.start();
       await fixture.expire(runs.id);
