@@ -664,7 +664,7 @@ describe('WorkflowExecutor', () => {
         expect(await executor.handle(run)).toEqual({ status: 'aborted' });
         expect(names()).toEqual(['build', 'clean']);
         const why = reason === 'cancelled' ? 'the task was cancelled' : "the task's time was up";
-        expect(journal.entries.slice(2)).toEqual([
+        expect(journal.entries.slice(3)).toEqual([
           'begin build (kept),deploy,clean,undo',
           `skip 1 (${why})`,
           'start 2',

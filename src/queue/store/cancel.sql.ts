@@ -13,6 +13,8 @@ export const specOf: Statement = {
   text: 'SELECT workflow_spec FROM queue_tasks WHERE id = $1',
 };
 
+const detail = `jsonb_strip_nulls(jsonb_build_object('reason', $3::text, 'cause', nullif($5::text, 'cancelled')))`;
+
 /** Whether a step of the task has begun in any attempt; one that only waits for people has not. */
 export const hasRun = (task: string) => `EXISTS (
     SELECT FROM queue_task_steps st
@@ -66,7 +68,7 @@ WITH settings AS MATERIALIZED (
   WHERE s.task_id = t.task_id AND (s.status = 'waiting' OR s.status = 'pending' AND t.status = 'cancelled')
 ), noted AS (
   INSERT INTO queue_task_events (kind, task_id, attempt, actor, cause, detail, request_id)
-  SELECT 'operator', task_id, attempt, $2, 'cancel_requested', jsonb_build_object('reason', $3::text), $4
+  SELECT 'operator', task_id, attempt, $2, 'cancel_requested', ${detail}, $4
   FROM task WHERE status = 'pending'
 )
 SELECT status, concurrency_key FROM task`,
@@ -90,7 +92,7 @@ WITH lease AS (
   FROM lease WHERE t.id = lease.id RETURNING t.task_id, t.attempt
 ), noted AS (
   INSERT INTO queue_task_events (kind, task_id, attempt, actor, cause, detail, request_id)
-  SELECT 'operator', task_id, attempt, $2, 'cancel_requested', jsonb_build_object('reason', $3::text), $4 FROM task
+  SELECT 'operator', task_id, attempt, $2, 'cancel_requested', ${detail}, $4 FROM task
 )
 SELECT instance FROM lease`,
 };
