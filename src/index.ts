@@ -3,17 +3,14 @@
  * application's own TypeORM data source. `examples/embed-in-nest` uses all of it.
  */
 export { QueueModule, type QueueModuleAsyncOptions } from './queue/queue.module.js';
-export {
-  QueueDrainingError,
-  QueueService,
-  TaskNotFoundError,
-  TaskStateError,
-  type EnqueueOptions,
-} from './queue/queue.service.js';
+export { QueueService, type EnqueueOptions } from './queue/queue.service.js';
+export type { PauseScope } from './queue/maintenance/pauses.js';
+export type { Pause } from './queue/store/pauses.sql.js';
+export { KeyBusyError, QueueDrainingError, TaskNotFoundError, TaskStateError } from './queue/queue-errors.js';
 export { AppQueueFullError, QueueFullError } from './queue/backpressure.js';
 export { IdempotencyConflictError, type Enqueued } from './queue/idempotency.js';
 export { QueueBusyError } from './queue/enqueue-batcher.js';
-export { InvalidTaskError, type Idempotency, type NewTask } from './queue/new-task.js';
+export { InvalidTaskError, type Concurrency, type Idempotency, type NewTask } from './queue/new-task.js';
 export { TASK_PRIORITIES, type QueueOptions, type TaskPriority } from './queue/queue-options.js';
 export {
   LeaseLostError,
@@ -55,7 +52,7 @@ export {
 export type { DeadLetterFilter, DeadLetterPlace } from './queue/store/dead-letters.sql.js';
 export { ListStore } from './queue/store/list-store.js';
 export type { TaskFilter, TaskListRequest } from './queue/store/list.sql.js';
-export type { Redrive, Said, Signature, StepDecision } from './queue/store/task-store.js';
+export type { Redrive, Said, Signature, StepDecision } from './queue/store/task-changes.js';
 export { LedgerStore, type LedgerNote } from './queue/store/ledger-store.js';
 export { LedgerReader, type LedgerEvent, type LedgerPage } from './queue/store/ledger-reader.js';
 export { AuditStore, type AuditEntry } from './queue/store/audit-store.js';

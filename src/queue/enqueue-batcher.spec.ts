@@ -12,7 +12,8 @@ import {
 } from '../../test/support/queue-doubles.js';
 import type { EncodedTask, KeyedTask } from './new-task.js';
 import type { IdempotencyStore } from './store/idempotency-store.js';
-import type { Offer, Stored, TaskStore } from './store/task-store.js';
+import type { TaskStore } from './store/task-store.js';
+import type { Offer, Stored } from './store/task-changes.js';
 import type { ClaimedTask } from './task-handler.js';
 import type { Claimer } from './workers/claimer.js';
 

@@ -6,7 +6,8 @@ import type { EncodedTask, KeyedTask } from './new-task.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from './queue-options.js';
 import { IdempotencyStore, type NotedKey } from './store/idempotency-store.js';
 import { isDataError, sqlState } from './store/queue-database.js';
-import { TaskStore, type Offer, type Stored } from './store/task-store.js';
+import { TaskStore } from './store/task-store.js';
+import { type Offer, type Stored } from './store/task-changes.js';
 import { Claimer } from './workers/claimer.js';
 
 /** What one process holds of tasks that are not stored yet; more than a second's worth at full speed. */

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Problem } from '../common/problem/problem.js';
 import type { InstanceList, InstanceView } from './instances.dto.js';
 import { InstanceStore, type InstanceChange } from './store/instance-store.js';
-import type { Signature } from './store/task-store.js';
+import type { Signature } from './store/task-changes.js';
 import { WakeUps } from './workers/wake-ups.js';
 
 /** The instances that run tasks, and what operators want of them. */

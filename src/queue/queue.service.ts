@@ -8,6 +8,7 @@ import { Pauses, type PauseScope } from './maintenance/pauses.js';
 import { Sweep } from './maintenance/sweep.js';
 import { MetricsCollector } from './metrics-collector.js';
 import { checkText, encodeTask, type EncodedTask, type Idempotency, type KeyedTask, type NewTask } from './new-task.js';
+import { QueueDrainingError, TaskNotFoundError, TaskStateError, KeyBusyError } from './queue-errors.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from './queue-options.js';
 import { QueueRuntime } from './queue-runtime.js';
 import type { ActiveTasks, QueueStats } from './queue-stats.dto.js';
@@ -15,50 +16,12 @@ import { IdempotencyStore } from './store/idempotency-store.js';
 import type { Pause } from './store/pauses.sql.js';
 import type { Executor } from './store/queue-database.js';
 import { StatsStore } from './store/stats-store.js';
-import { TaskStore, type Redrive, type Said, type Signature, type StepDecision } from './store/task-store.js';
+import { TaskStore } from './store/task-store.js';
+import { type Redrive, type Said, type Signature, type StepDecision } from './store/task-changes.js';
 import { TaskHandler } from './task-handler.js';
 import { isTerminal, type CancelCause, type TaskStatus } from './task-status.js';
 import { Claimer } from './workers/claimer.js';
 import { WakeUps } from './workers/wake-ups.js';
-
-/** The queue takes no new tasks: this instance is shutting down. */
-export class QueueDrainingError extends Error {
-  constructor() {
-    super('this instance is draining and takes no new tasks');
-    this.name = 'QueueDrainingError';
-  }
-}
-
-export class TaskNotFoundError extends Error {
-  constructor(readonly taskId: string) {
-    super(`there is no task ${taskId}`);
-    this.name = 'TaskNotFoundError';
-  }
-}
-
-/** A verb that the task's state does not allow. */
-export class TaskStateError extends Error {
-  constructor(
-    readonly taskId: string,
-    readonly status: TaskStatus,
-    problem: string,
-  ) {
-    super(problem);
-    this.name = 'TaskStateError';
-  }
-}
-
-/** All slots of the task's concurrency key are taken, and it was not to wait. */
-export class KeyBusyError extends Error {
-  constructor(
-    readonly key: string,
-    /** Some of the tasks that hold the slots. */
-    readonly holders: readonly string[],
-  ) {
-    super(`concurrency key '${key}' is taken by ${holders.join(', ') || 'another task'}`);
-    this.name = 'KeyBusyError';
-  }
-}
 
 export interface EnqueueOptions {
   /** Stores the task in this manager's transaction. */

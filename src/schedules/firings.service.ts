@@ -2,7 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { isDatabaseUnavailable } from '../common/problem/database-errors.js';
 import { Problem } from '../common/problem/problem.js';
-import { QueueDrainingError } from '../queue/queue.service.js';
+import { QueueDrainingError } from '../queue/queue-errors.js';
 import { isDataError, sqlState } from '../queue/store/queue-database.js';
 import { CronTimes } from './cron-times.js';
 import { dueTimes, type Missed } from './due-times.js';

@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { Problem } from '../common/problem/problem.js';
-import { QueueService, TaskNotFoundError, TaskStateError } from '../queue/queue.service.js';
+import { QueueService } from '../queue/queue.service.js';
+import { TaskNotFoundError, TaskStateError } from '../queue/queue-errors.js';
 import { ScheduleTaskStore } from '../queue/store/schedule-task-store.js';
 import { type PlannedTask, TaskPlanner } from '../workflows/task-planner.js';
 import type { ScheduleFields } from './schedule-body.js';

@@ -7,7 +7,7 @@ import { pageOf, type PageQuery } from '../common/http/page-query.js';
 import { Problem } from '../common/problem/problem.js';
 import { Settings } from '../config/settings.js';
 import { InvalidTaskError } from '../queue/new-task.js';
-import { QueueDrainingError } from '../queue/queue.service.js';
+import { QueueDrainingError } from '../queue/queue-errors.js';
 import { LedgerStore } from '../queue/store/ledger-store.js';
 import { sqlState } from '../queue/store/queue-database.js';
 import { CronTimes } from './cron-times.js';

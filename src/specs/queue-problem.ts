@@ -3,7 +3,7 @@ import { AppQueueFullError, QueueFullError } from '../queue/backpressure.js';
 import { QueueBusyError } from '../queue/enqueue-batcher.js';
 import { IdempotencyConflictError } from '../queue/idempotency.js';
 import { InvalidTaskError } from '../queue/new-task.js';
-import { KeyBusyError, QueueDrainingError } from '../queue/queue.service.js';
+import { KeyBusyError, QueueDrainingError } from '../queue/queue-errors.js';
 
 /** What a submission is answered with that the queue has refused; any other error as it is. */
 export function queueProblem(error: unknown): unknown {

@@ -4,7 +4,7 @@ import { decodeCursor, encodeCursor } from '../common/http/cursor.js';
 import { Problem } from '../common/problem/problem.js';
 import type { BulkKind } from '../queue/bulk/bulk-filter.js';
 import { BulkOperations, JobNotFoundError, JobStateError } from '../queue/bulk/bulk-operations.js';
-import type { Signature } from '../queue/store/task-store.js';
+import type { Signature } from '../queue/store/task-changes.js';
 import { readBulkBody } from './bulk-body.js';
 import { jobLinks, toJobView, type BulkAnswer, type JobPage, type JobView } from './dead-letter.dto.js';
 import type { PageQuery } from '../common/http/page-query.js';

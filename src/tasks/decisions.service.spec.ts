@@ -3,7 +3,7 @@ import { getRepositoryToken } from '@nestjs/typeorm';
 import { QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { QueueService } from '../queue/queue.service.js';
-import type { Said } from '../queue/store/task-store.js';
+import type { Said } from '../queue/store/task-changes.js';
 import { DecisionsService } from './decisions.service.js';
 
 const TASK_ID = 'task-01a20575-5554-7463-9141-8018d9736482';

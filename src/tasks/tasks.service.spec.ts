@@ -5,7 +5,8 @@ import { QueueTaskDecision, QueueTaskEvent, QueueTaskStep } from '../queue/queue
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { ListStore } from '../queue/store/list-store.js';
 import type { TaskListRequest } from '../queue/store/list.sql.js';
-import { QueueService, TaskNotFoundError, TaskStateError } from '../queue/queue.service.js';
+import { QueueService } from '../queue/queue.service.js';
+import { TaskNotFoundError, TaskStateError } from '../queue/queue-errors.js';
 import { PageQuery } from '../common/http/page-query.js';
 import { readListQuery } from './list-query.js';
 import { TasksService } from './tasks.service.js';

@@ -79,6 +79,7 @@ describe('a submission', () => {
     const times = { started_at: expect.stringMatching(TIME), completed_at: expect.stringMatching(TIME) };
     expect(task).toEqual({
       task_id: taskId,
+      cancel_requested: false,
       app_name: 'demo-app',
       workflow_name: 'golden-path-deploy-app',
       golden_path: 'deploy-app',

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { JobStore, type Job, type JobStatus } from '../store/job-store.js';
 import { QueueDatabase } from '../store/queue-database.js';
-import type { Signature } from '../store/task-store.js';
+import type { Signature } from '../store/task-changes.js';
 import { filterToJson, type BulkFilter, type BulkKind } from './bulk-filter.js';
 import { BulkVerbs } from './bulk-verbs.js';
 import { JobRunner } from './job-runner.js';

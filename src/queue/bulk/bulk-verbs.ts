@@ -1,10 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Admitter } from '../maintenance/admitter.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from '../queue-options.js';
-import { QueueService, TaskNotFoundError, TaskStateError } from '../queue.service.js';
+import { QueueService } from '../queue.service.js';
+import { TaskNotFoundError, TaskStateError } from '../queue-errors.js';
 import { countTargets, discardMany, nextTargets, redriveMany } from '../store/bulk.sql.js';
 import { QueueDatabase, type Executor } from '../store/queue-database.js';
-import type { Signature } from '../store/task-store.js';
+import type { Signature } from '../store/task-changes.js';
 import { Claimer } from '../workers/claimer.js';
 import { WakeUps } from '../workers/wake-ups.js';
 import type { BulkFilter, BulkKind } from './bulk-filter.js';

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { holdBlocked, holdReady, listPauses, pause, release, resume, type Pause } from '../store/pauses.sql.js';
 import { QueueDatabase, type Statement } from '../store/queue-database.js';
-import type { Signature } from '../store/task-store.js';
+import type { Signature } from '../store/task-changes.js';
 import { Admitter } from './admitter.js';
 
 /** What is paused or resumed: one application, one workflow, or, with neither, the whole queue. Never both. */

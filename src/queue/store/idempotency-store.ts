@@ -5,7 +5,8 @@ import { enqueueOnce, enqueueOnceTaking } from './enqueue.sql.js';
 import { readKeys, removeExpiredKeys } from './idempotency.sql.js';
 import { notify } from './notify.sql.js';
 import { QueueDatabase, type Executor } from './queue-database.js';
-import { asArray, claimed, inSeconds, type ClaimRow, type Offer, type Stored, type StoredRow } from './task-store.js';
+import { asArray, claimed, inSeconds, type ClaimRow } from './task-store.js';
+import { type Offer, type Stored, type StoredRow } from './task-changes.js';
 
 /** What stands under a key. */
 export interface NotedKey {

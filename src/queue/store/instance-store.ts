@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { InstanceView } from '../instances.dto.js';
 import { changeInstance, readInstances } from './operate-instance.sql.js';
 import { QueueDatabase } from './queue-database.js';
-import type { Signature } from './task-store.js';
+import type { Signature } from './task-changes.js';
 
 /** What an operator wants of an instance; what is left out stays as it is. */
 export interface InstanceChange {

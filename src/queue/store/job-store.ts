@@ -3,7 +3,7 @@ import { filterFromJson, filterToJson, type BulkFilter, type BulkKind } from '..
 import { advanceJob, endJob, holdJob, insertJob, listJobs, readJob, releaseJob, takeJob } from './jobs.sql.js';
 import { noteInLedger } from './ledger-note.sql.js';
 import { QueueDatabase, type Executor } from './queue-database.js';
-import type { Signature } from './task-store.js';
+import type { Signature } from './task-changes.js';
 
 export type JobStatus = 'running' | 'stopped' | 'completed' | 'failed';
 

@@ -122,6 +122,14 @@ describe('TaskJournal', () => {
     expect(setup({ begun: false }).journal.takeNotes()).toBeUndefined();
   });
 
+  it('keeps what a first run has stored where it begins its steps a second time', async () => {
+    const { journal, run } = setup();
+    await advance(25);
+    void journal.beginSteps(STEPS.map((step) => ({ ...step, keep: true })));
+    await advance();
+    expect(run.mock.calls.map(([statement]) => statement)).toEqual([writeSteps, beginSteps]);
+  });
+
   it('writes nothing of a later run before its steps are noted', async () => {
     const { journal, run } = setup({ attempt: 2, begun: false });
     const slow = deferred<unknown[]>();

@@ -38,11 +38,15 @@ export class TaskJournal implements RunJournal {
     private readonly onLost: () => void,
   ) {}
 
-  /** Of a first run nothing can be in its way; one that was lost when it was only taken ahead comes back as the first. */
+  /**
+   * Of a first run nothing can be in its way, unless it begins steps a second time, to clean up; one that was lost when it
+   * was only taken ahead comes back as the first.
+   */
   beginSteps(steps: readonly BeginningStep[]): Promise<void> {
     const { attempt, suspect } = this.task;
+    const isFirst = attempt === 1 && !suspect && this.known.length === 0;
     this.known = steps;
-    if (attempt === 1 && !suspect) return all(steps.map((_, position) => this.note(position, { status: 'pending' })));
+    if (isFirst) return all(steps.map((_, position) => this.note(position, { status: 'pending' })));
     const rows = steps.map(({ keep = false, ...step }, position) => ({ position, ...step, keep }));
     this.begun = this.write(beginSteps, attempt, JSON.stringify(rows), rows.length);
     this.begun.catch(() => undefined); // whoever stores anything after it hears of it

@@ -11,7 +11,8 @@ import {
   watch,
   type Deferred,
 } from '../../../test/support/queue-doubles.js';
-import type { Offer, TaskStore } from '../store/task-store.js';
+import type { TaskStore } from '../store/task-store.js';
+import type { Offer } from '../store/task-changes.js';
 import type { AbortReason, ClaimedTask } from '../task-handler.js';
 import { Claimer } from './claimer.js';
 import type { Heartbeat, HeldLease } from './heartbeat.js';

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDatabaseUnavailable } from '../../common/problem/database-errors.js';
 import { Batcher } from '../batcher.js';
 import { isDataError, sqlState } from '../store/queue-database.js';
-import type { Finished, Standing } from '../store/task-store.js';
+import type { Finished, Standing } from '../store/task-changes.js';
 import type { TaskStatus } from '../task-status.js';
 import type { Heartbeat } from './heartbeat.js';
 

@@ -8,7 +8,8 @@ import {
   useFakeTime,
   watch,
 } from '../../../test/support/queue-doubles.js';
-import type { Finished, FinishRow, Standing, StartRow, TaskStore } from '../store/task-store.js';
+import type { TaskStore } from '../store/task-store.js';
+import type { Finished, FinishRow, Standing, StartRow } from '../store/task-changes.js';
 import { isTerminal, type TaskStatus } from '../task-status.js';
 import type { Heartbeat } from './heartbeat.js';
 import type { StatusBatcher as Batcher } from './status-batcher.js';

@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { bare, stepRows, type StepNote } from '../store/step-notes.js';
 import { storableText } from '../store/storable-text.js';
-import { TaskStore, type FinishRow } from '../store/task-store.js';
+import { TaskStore } from '../store/task-store.js';
+import { type FinishRow } from '../store/task-changes.js';
 import { FencedBatcher, type FencedChange, type FencedResult } from './fenced-batcher.js';
 import { Heartbeat } from './heartbeat.js';
 

@@ -13,7 +13,8 @@ import {
 import { MetricsCollector } from '../metrics-collector.js';
 import type { JournalStore } from '../store/journal-store.js';
 import type { StepNote } from '../store/step-notes.js';
-import type { Finished, TaskStore } from '../store/task-store.js';
+import type { TaskStore } from '../store/task-store.js';
+import type { Finished } from '../store/task-changes.js';
 import type { AbortReason, ClaimedTask, TaskHandler, TaskOutcome, TaskRun } from '../task-handler.js';
 import type { Heartbeat } from './heartbeat.js';
 import { runKey } from './run.js';

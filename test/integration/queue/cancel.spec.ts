@@ -1,4 +1,4 @@
-import { TaskNotFoundError, TaskStateError } from '../../../src/queue/queue.service.js';
+import { TaskNotFoundError, TaskStateError } from '../../../src/queue/queue-errors.js';
 import { abortion, aTask, failure, untilAborted } from '../../support/queue-harness.js';
 import { useQueue } from '../../support/queue-fixture.js';
 

@@ -1,4 +1,4 @@
-import { QueueDrainingError } from '../../../src/queue/queue.service.js';
+import { QueueDrainingError } from '../../../src/queue/queue-errors.js';
 import { aTask } from '../../support/queue-harness.js';
 import { useQueue } from '../../support/queue-fixture.js';
 

@@ -1,4 +1,5 @@
-import { TaskStore, type FinishRow } from '../../../src/queue/store/task-store.js';
+import { TaskStore } from '../../../src/queue/store/task-store.js';
+import { type FinishRow } from '../../../src/queue/store/task-changes.js';
 import { aTask, completes, failure, type InstanceOptions } from '../../support/queue-harness.js';
 import { useQueue } from '../../support/queue-fixture.js';
 

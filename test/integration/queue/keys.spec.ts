@@ -1,4 +1,4 @@
-import { KeyBusyError } from '../../../src/queue/queue.service.js';
+import { KeyBusyError } from '../../../src/queue/queue-errors.js';
 import { DataSource } from 'typeorm';
 import { aTask, failure } from '../../support/queue-harness.js';
 import { useQueue } from '../../support/queue-fixture.js';

@@ -1,5 +1,6 @@
 import { enqueueTaking } from '../../../src/queue/store/enqueue.sql.js';
-import { TaskStore, type Offer } from '../../../src/queue/store/task-store.js';
+import { TaskStore } from '../../../src/queue/store/task-store.js';
+import { type Offer } from '../../../src/queue/store/task-changes.js';
 import { encodeTask, type NewTask } from '../../../src/queue/new-task.js';
 import { resolveQueueOptions } from '../../../src/queue/queue-options.js';
 import { LossyProxy } from '../../support/lossy-proxy.js';
