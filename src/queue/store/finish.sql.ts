@@ -26,7 +26,8 @@ WITH settings AS MATERIALIZED (
   DELETE FROM queue_leases l USING held WHERE l.id = held.id
   RETURNING held.*, l.instance, l.concurrency_key, l.cancel_requested, l.cancel_reason, l.cancel_cause
 ), final AS MATERIALIZED (
-  SELECT r.id, r.result, r.failed, r.retry_seconds, r.wait_seconds, r.instance, r.concurrency_key, r.begun_seconds_ago,
+  SELECT r.id, r.result, r.failed AND NOT c.wins AS failed, r.retry_seconds, r.wait_seconds, r.instance, r.concurrency_key,
+         r.begun_seconds_ago,
          CASE WHEN c.wins THEN 'cancelled' ELSE r.status END AS status,
          CASE WHEN c.wins THEN coalesce(r.cancel_cause, 'cancelled') ELSE r.cause END AS cause,
          CASE WHEN c.wins THEN coalesce(r.cancel_reason, r.error_message) ELSE r.error_message END AS error_message
@@ -76,7 +77,8 @@ const UNLOCKED = `SELECT o.* FROM settings, queue_leases l JOIN outcome o ON o.i
  * Fenced: only rows whose lease still carries the run's token are touched; what does not come back did not match. Locks
  * in id order, through a materialized CTE and not by the plan of the DELETE, so that two batches cannot deadlock; the
  * leases are looked up by an array, which the planner does by their key whatever it takes the size of the table for.
- * With a cancel requested, any outcome but `completed` becomes `cancelled`, so that no cancel dies with its lease.
+ * With a cancel requested, any outcome but `completed` becomes `cancelled` and counts no failure, so that no cancel dies
+ * with its lease.
  */
 export const finish: Statement = {
   name: 'queue_finish',

@@ -138,3 +138,13 @@ it('a run that is told to stop when its task has timed out and been cancelled en
   await queue.cancel(taskId, { actor: 'ada' }, 'enough');
   expect(await fixture.becomes(taskId, 'cancelled')).toMatchObject({ cause: 'cancelled', error_message: 'enough' });
 });
+
+it('a run that fails before it hears of the cancel counts no failure: the task is cancelled', async () => {
+  const gate = fixture.gate();
+  const { queue, handler, store } = await fixture.start({ behaviour: gate.hold, leaseSeconds: 60 });
+  const { taskId } = await queue.enqueue(aTask({ maxAttempts: 3 }));
+  const { task } = await handler.run(1);
+  await store.requestCancel(task.id, { actor: 'ada' }, 'enough');
+  gate.release(failure('no'));
+  expect(await fixture.becomes(taskId, 'cancelled')).toMatchObject({ error_message: 'enough', failures: 0 });
+});
