@@ -10,6 +10,8 @@ export interface Payload {
   /** When it was enqueued, in milliseconds of the machine's monotonic clock, which all processes share. */
   readonly at: number;
   readonly filler: string;
+  /** Tasks of one key run one at a time: only for those that have such keys. */
+  readonly key?: string;
 }
 
 /**
@@ -49,10 +51,10 @@ export interface Contestant {
 
 const FILLER = 'The quick brown fox jumps over the lazy dog, and back again. '.repeat(6).slice(0, 350);
 
-export function payload(n: number): Payload {
-  return { n, at: now(), filler: FILLER };
+export function payload(n: number, key?: string): Payload {
+  return { n, at: now(), filler: FILLER, ...(key !== undefined && { key }) };
 }
 
-export function payloads(from: number, to: number): Payload[] {
-  return Array.from({ length: to - from }, (_, index) => payload(from + index));
+export function payloads(from: number, to: number, keyOf?: (n: number) => string): Payload[] {
+  return Array.from({ length: to - from }, (_, index) => payload(from + index, keyOf?.(from + index)));
 }

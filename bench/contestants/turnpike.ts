@@ -53,7 +53,8 @@ export default class Turnpike implements Contestant {
   }
 
   unfinished(): Promise<number> {
-    return count(this.pool, 'SELECT (SELECT count(*) FROM queue_ready) + (SELECT count(*) FROM queue_leases)');
+    const tables = ['queue_ready', 'queue_blocked', 'queue_leases'];
+    return count(this.pool, `SELECT ${tables.map((table) => `(SELECT count(*) FROM ${table})`).join(' + ')}`);
   }
 
   finished(): Promise<number> {
@@ -104,5 +105,6 @@ function newTask(payload: Payload) {
     workflowName: 'no-op',
     workflowSpec: payload as unknown as Record<string, unknown>,
     metadata: { user: 'bench' },
+    ...(payload.key !== undefined && { concurrency: { key: payload.key } }),
   };
 }

@@ -4,6 +4,7 @@ import { enqueue } from './enqueue.ts';
 import { finishedRows } from './finished-rows.ts';
 import { http } from './http.ts';
 import { idleLatency } from './idle-latency.ts';
+import { keys } from './keys.ts';
 import { lists } from './lists.ts';
 import { memory } from './memory.ts';
 import { workerProcesses } from './worker-processes.ts';
@@ -16,6 +17,7 @@ export const WORKLOADS: readonly Workload[] = [
   bulkEnqueue,
   drain,
   finishedRows,
+  keys,
   workerProcesses,
   idleLatency,
   http,
