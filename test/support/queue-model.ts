@@ -141,19 +141,19 @@ export class QueueModel {
         return this.crash(worker);
       case 'beat':
         return this.beat(worker);
-    }
-    const taskId = this.taskIds[verb.task % this.taskIds.length];
-    if (taskId === undefined) return;
-    switch (verb.verb) {
       case 'cancel':
-        return instance.queue.cancel(taskId, BY);
       case 'retry':
-        return instance.queue.retry(taskId, BY);
       case 'approve':
-        return instance.queue.decide(taskId, { step: 'ask', decision: 'approve' }, BY, (made) =>
-          made.length > 0 ? 'approved' : undefined,
-        );
+        return this.toOne(instance, verb.verb, this.taskIds[verb.task % this.taskIds.length]);
     }
+  }
+
+  private async toOne({ queue }: QueueInstance, verb: 'cancel' | 'retry' | 'approve', taskId?: string) {
+    if (taskId === undefined) return;
+    if (verb === 'cancel') return queue.cancel(taskId, BY);
+    if (verb === 'retry') return queue.retry(taskId, BY);
+    const settles = (made: readonly unknown[]) => (made.length > 0 ? 'approved' : undefined);
+    return queue.decide(taskId, { step: 'ask', decision: 'approve' }, BY, settles);
   }
 
   private async enqueue({ queue }: QueueInstance, verb: Extract<Verb, { verb: 'enqueue' }>): Promise<void> {

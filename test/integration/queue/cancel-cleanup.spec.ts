@@ -211,6 +211,52 @@ describe('a run that is cancelled', () => {
   });
 });
 
+describe('the cleaning up of a task that is held back', () => {
+  const inLine = () => fixture.query('SELECT reason FROM queue_blocked');
+
+  it('waits for the end of a pause', async () => {
+    const handler = cleaning(fails);
+    const instance = await fixture.start({ handler });
+    const taskId = await retrying(instance);
+    await instance.queue.pause({ appName: 'demo-app' }, ada);
+    expect(await instance.queue.cancel(taskId, ada, 'wrong cluster')).toBe('pending');
+    expect(await inLine()).toEqual([{ reason: 'paused' }]);
+    expect(handler.runs).toHaveLength(1);
+    await instance.queue.resume({ appName: 'demo-app' }, ada);
+    expect(await fixture.becomes(taskId, 'cancelled')).toMatchObject(ended());
+    expect((await handler.run(2)).task.cancelling).toEqual({ cause: 'cancelled', reason: 'wrong cluster' });
+  });
+
+  it('is done without during a pause when somebody cancels again', async () => {
+    const handler = cleaning(fails);
+    const instance = await fixture.start({ handler });
+    const taskId = await retrying(instance);
+    await instance.queue.pause({ appName: 'demo-app' }, ada);
+    await instance.queue.cancel(taskId, ada, 'wrong cluster');
+    expect(await instance.queue.cancel(taskId, ada, 'at once')).toBe('cancelled');
+    expect(await fixture.task(taskId)).toMatchObject(ended('at once'));
+    expect(await inLine()).toEqual([]);
+    expect(handler.runs).toHaveLength(1);
+  });
+
+  it('waits for a slot of its key, as everything of the key does', async () => {
+    const handler = cleaning(fails);
+    const instance = await fixture.start({ handler });
+    const concurrency = { key: 'app' };
+    const taskId = await retrying(instance, { concurrency });
+    const gate = fixture.gate();
+    handler.behaviour = gate.hold;
+    const other = await instance.queue.enqueue(aTask({ concurrency }));
+    await handler.run(2);
+    expect(await instance.queue.cancel(taskId, ada, 'wrong cluster')).toBe('pending');
+    expect(await inLine()).toEqual([{ reason: 'key' }]);
+    gate.release();
+    await fixture.becomes(other.taskId, 'completed');
+    expect(await fixture.becomes(taskId, 'cancelled')).toMatchObject(ended());
+    expect((await handler.run(3)).task).toMatchObject({ taskId, cancelling: { cause: 'cancelled' } });
+  });
+});
+
 describe("a task's timeout", () => {
   it('leaves time for cleaning up too, and the handler says when the task is tried again', async () => {
     let cleaned = false;

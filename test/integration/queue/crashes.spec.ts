@@ -1,4 +1,4 @@
-import { aTask, completes, type QueueInstance } from '../../support/queue-harness.js';
+import { aTask, completes, failure, type QueueInstance } from '../../support/queue-harness.js';
 import { useQueue } from '../../support/queue-fixture.js';
 
 const fixture = useQueue();
@@ -99,6 +99,39 @@ describe('a lost lease', () => {
       attempt: 1,
     });
     expect(await fixture.query('SELECT FROM queue_dead_letters')).toEqual([]);
+  });
+});
+
+describe('failures and crashes of one task', () => {
+  it('have budgets of their own, in whatever order they come', async () => {
+    const { queue } = await fixture.startApi();
+    const { taskId } = await queue.enqueue(aTask({ maxAttempts: 3 }));
+    const crashes = async () => {
+      const dying = await fixture.start({ leaseSeconds: 600, behaviour: fixture.gate().hold });
+      await dying.handler.run(1);
+      await fixture.expire(dying.id);
+    };
+    const fails = async () => {
+      const failing = await fixture.start({ behaviour: async () => ({ ...failure('no'), retryInSeconds: 3_600 }) });
+      await failing.handler.run(1);
+      await failing.close();
+      await fixture.query('UPDATE queue_scheduled SET run_at = now()');
+    };
+    const budgets = async () => {
+      const { attempt, failures, crashes } = await fixture.task(taskId);
+      return { attempt, failures, crashes };
+    };
+    await crashes();
+    await fails();
+    expect(await budgets()).toEqual({ attempt: 2, failures: 1, crashes: 1 });
+    await crashes();
+    await fails();
+    expect(await budgets()).toEqual({ attempt: 4, failures: 2, crashes: 2 });
+    const last = await fixture.start({ behaviour: async () => failure('for good') });
+    // The third failure spends `max_attempts`, with crashes left; a third crash would have been a `crash_loop`.
+    expect(await fixture.becomes(taskId, 'failed')).toMatchObject({ cause: 'step_failed', attempt: 5 });
+    expect(await budgets()).toEqual({ attempt: 5, failures: 3, crashes: 2 });
+    expect(last.handler.runs).toHaveLength(1);
   });
 });
 

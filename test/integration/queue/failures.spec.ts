@@ -1,4 +1,5 @@
 import { aTask, completes, failure, untilAborted } from '../../support/queue-harness.js';
+import { until } from '../../support/until.js';
 import { useQueue } from '../../support/queue-fixture.js';
 
 const fixture = useQueue();
@@ -86,6 +87,29 @@ describe('a task with attempts left', () => {
     expect(await fixture.becomes(taskId, 'failed')).toMatchObject({ failures: 3, attempt: 3, error_message: 'no 3' });
     expect(await fixture.way(taskId)).toBe('pending running retrying pending running retrying pending running failed');
     expect(await deadLetters()).toHaveLength(1);
+  });
+});
+
+describe('many tasks that fail at once', () => {
+  it('have their retries spread over the whole time of the backoff', async () => {
+    const { queue } = await fixture.start({ workers: 100, prefetch: 500, behaviour: async () => failure('down') });
+    const all = 10_000;
+    await queue.pause({ appName: 'demo-app' }, { actor: 'ada' });
+    await queue.enqueueMany(Array.from({ length: all }, () => aTask({ maxAttempts: 10 })));
+    // Theirs will be the seventh failure, after which a task waits for up to 320 s.
+    await fixture.query('UPDATE queue_tasks SET failures = 6');
+    await queue.resume({ appName: 'demo-app' }, { actor: 'ada' });
+    const unfailed = 'SELECT FROM queue_tasks WHERE failures = 6';
+    await until('all have failed', async () => (await fixture.query(unfailed)).length === 0, { timeoutMs: 40_000 });
+    // What is due already was of the first tenth.
+    const spread = await fixture.query(`
+      SELECT CASE WHEN failures > 7 OR status <> 'retrying' THEN 1
+                  ELSE greatest(1, width_bucket(extract(epoch FROM run_at - updated_at)::float8, 0, 320, 10)) END AS tenth,
+             count(*)::int AS tasks
+      FROM queue_tasks GROUP BY 1 ORDER BY 1`);
+    expect(spread.map(({ tenth }) => tenth)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    // A thousand each; chance alone puts none ten standard deviations away from that.
+    for (const { tasks } of spread) expect(Math.abs(tasks - all / 10)).toBeLessThan(300);
   });
 });
 

@@ -1,3 +1,5 @@
+import { Admitter } from '../../../src/queue/maintenance/admitter.js';
+import { Pauses } from '../../../src/queue/maintenance/pauses.js';
 import { aTask } from '../../support/queue-harness.js';
 import { useQueue } from '../../support/queue-fixture.js';
 
@@ -82,19 +84,22 @@ describe('a pause', () => {
   });
 
   it('finds what slipped through while it was made', async () => {
-    const { queue } = await fixture.startApi();
-    const { taskId } = await queue.enqueue(app('a'));
-    // As if the task's transaction had looked for pauses before this one was there, and committed after it.
+    const { queue, module } = await fixture.startApi();
+    const ids = [];
+    for (const concurrency of [undefined, { key: 'k' }, { key: 'k' }])
+      ids.push((await queue.enqueue(app('a', concurrency && { concurrency }))).taskId);
+    await module.get(Admitter).idle();
+    // As if the tasks' transactions had looked for pauses before this one was there, and committed after it.
     await fixture.query(`INSERT INTO queue_pauses (app_name, paused_by) VALUES ('a', 'operator')`);
-    const { handler } = await fixture.start({ workers: 0 });
-    const [{ id }] = (await fixture.query('SELECT id FROM queue_tasks')) as [{ id: string }];
-    const worker = await fixture.start({ workers: 1 });
-    await fixture.query('SELECT 1');
-    await worker.queue.pause({ appName: 'a' }, by);
-    expect((await blocked()).map((row) => row.id).concat(worker.handler.runs.map(({ task }) => task.id))).toEqual([id]);
-    expect(handler.runs).toEqual([]);
+    expect(await fixture.query('SELECT FROM queue_ready')).toHaveLength(2);
+    expect(await blocked()).toMatchObject([{ reason: 'key' }]);
+    await module.get(Pauses).settle();
+    expect(await fixture.query('SELECT FROM queue_ready')).toEqual([]);
+    expect(await blocked()).toMatchObject([{ reason: 'paused' }, { reason: 'paused' }, { reason: 'paused' }]);
+    // And the other way round: what was stored while the pause stood, by a transaction that committed after its end.
     await fixture.query(`DELETE FROM queue_pauses`);
-    await fixture.becomes(taskId, 'completed');
+    await fixture.start();
+    await fixture.allBecome(ids, 'completed');
   });
 
   it('is told once, and stands in the ledger with who and why', async () => {
