@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 
-/** What a run of a task does, by its attempt; behind the last it completes. `hold`: until a verb lets it go, or an abort. */
+/** What a run of a task does, by the failures before it; behind the last it completes. `hold`: until a verb lets it go, or an abort. */
 export const ENDS = ['complete', 'fail', 'give up', 'wait', 'hold'] as const;
 export type End = (typeof ENDS)[number];
 
@@ -26,6 +26,8 @@ export type Verb =
       readonly priority: 'urgent' | 'high' | 'medium' | 'low';
       readonly delayed: boolean;
       readonly maxAttempts: number;
+      /** Without steps there is nothing to wait at, and nothing to clean up. */
+      readonly steps: boolean;
       readonly ends: readonly End[];
       readonly copies: number;
     }
@@ -56,6 +58,7 @@ const enqueue = fc.record({
   priority: fc.constantFrom('urgent' as const, 'high' as const, 'medium' as const, 'low' as const),
   delayed: fc.nat(4).map((n) => n === 0),
   maxAttempts: fc.integer({ min: 1, max: 4 }),
+  steps: fc.boolean(),
   ends: fc.array(
     fc.oneof({ weight: 2, arbitrary: fc.constantFrom('fail' as const, 'wait' as const) }, fc.constantFrom(...ENDS)),
     { maxLength: 4 },
@@ -95,7 +98,8 @@ const verb: fc.Arbitrary<Verb> = fc.oneof(
     }),
   },
   { weight: 5, arbitrary: fc.record({ verb: fc.constant('make due' as const) }) },
-  { weight: 3, arbitrary: fc.record({ verb: fc.constantFrom('crash' as const, 'beat' as const), at }) },
+  { weight: 4, arbitrary: fc.record({ verb: fc.constant('crash' as const), at }) },
+  { weight: 3, arbitrary: fc.record({ verb: fc.constant('beat' as const), at }) },
 );
 
 export const verbs = (length: number) => fc.array(verb, { minLength: length, maxLength: length });

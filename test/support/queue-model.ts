@@ -29,6 +29,7 @@ interface LiveRun {
 
 interface Spec {
   readonly key: Key | null;
+  readonly steps: boolean;
   readonly ends: readonly End[];
 }
 
@@ -41,7 +42,10 @@ export class QueueModel {
   readonly broken: string[] = [];
   private readonly taskIds: string[] = [];
   private readonly running = new Map<string, LiveRun>();
-  private readonly crashed = new Set<string>();
+  /** Lives of instances that are over. */
+  readonly crashed = new Set<string>();
+  /** Runs of theirs that do not know it: what they write must not count. */
+  private zombies: LiveRun[] = [];
   private instances: QueueInstance[] = [];
   /** All that waits for a verb goes on by itself, and nothing fails any more. */
   private closing = false;
@@ -80,6 +84,7 @@ export class QueueModel {
   /** What nothing holds back ends; then the rest, when nothing is held back any more. */
   async settle(): Promise<void> {
     this.closing = true;
+    for (const zombie of this.zombies) zombie.letGo('complete');
     for (const instance of this.workers) await this.beat(instance);
     for (const instance of this.workers) await this.change(instance, { workers: 3, draining: false });
     await this.ends(`NOT EXISTS (SELECT FROM queue_pauses p WHERE p.app_name = '' AND p.workflow_name = ''
@@ -121,7 +126,7 @@ export class QueueModel {
 
   private async carryOut(verb: Verb): Promise<unknown> {
     if (verb.verb === 'make due') return this.makeDue();
-    if (verb.verb === 'let go') return [...this.running.values()][verb.task % this.running.size]?.letGo(verb.end);
+    if (verb.verb === 'let go') return this.letGo(verb.task, verb.end);
     const instance = this.instances[verb.at]!;
     const worker = this.workers[verb.at % 2]!;
     switch (verb.verb) {
@@ -148,6 +153,14 @@ export class QueueModel {
     }
   }
 
+  private letGo(n: number, end: Exclude<End, 'hold'>): void {
+    const ofZombie = n % 2 === 0 && this.zombies.length > 0;
+    const runs = ofZombie ? this.zombies : [...this.running.values()];
+    const run = runs[n % runs.length];
+    this.zombies = this.zombies.filter((zombie) => zombie !== run);
+    run?.letGo(end);
+  }
+
   private async toOne({ queue }: QueueInstance, verb: 'cancel' | 'retry' | 'approve', taskId?: string) {
     if (taskId === undefined) return;
     if (verb === 'cancel') return queue.cancel(taskId, BY);
@@ -157,8 +170,8 @@ export class QueueModel {
   }
 
   private async enqueue({ queue }: QueueInstance, verb: Extract<Verb, { verb: 'enqueue' }>): Promise<void> {
-    const { app: appName, workflow: workflowName, key, priority, maxAttempts, ends } = verb;
-    const workflowSpec: Spec & Record<string, unknown> = { key, ends };
+    const { app: appName, workflow: workflowName, key, priority, maxAttempts, steps, ends } = verb;
+    const workflowSpec: Spec & Record<string, unknown> = { key, steps, ends };
     const task = {
       ...{ appName, workflowName, workflowSpec, priority, maxAttempts, metadata: { user: 'caller' } },
       ...(key && { concurrency: { key, ...KEYS[key] } }),
@@ -180,7 +193,11 @@ export class QueueModel {
   private async crash(instance: QueueInstance): Promise<void> {
     const { id } = instance;
     this.crashed.add(id);
-    for (const [taskId, { life }] of this.running) if (life === id) this.running.delete(taskId);
+    for (const [taskId, run] of this.running) {
+      if (run.life !== id) continue;
+      this.running.delete(taskId);
+      this.zombies.push(run);
+    }
     await this.fixture.expire(id);
   }
 
@@ -200,14 +217,14 @@ export class QueueModel {
 
   private async handle(run: TaskRun, instance: QueueInstance): Promise<TaskOutcome> {
     const { task } = run;
-    const { key, ends } = task.workflowSpec as unknown as Spec;
+    const { key, steps, ends } = task.workflowSpec as unknown as Spec;
     const life = instance.id;
     let letGo!: LiveRun['letGo'];
     const released = new Promise<End>((resolve) => (letGo = resolve));
     const entry: LiveRun = { life, key, letGo };
     if (!this.crashed.has(life)) this.begin(task.taskId, entry);
     try {
-      return await this.outcome(run, ends[task.attempt - 1] ?? 'complete', released);
+      return await this.outcome(run, steps, ends[task.failures] ?? 'complete', released);
     } finally {
       if (this.running.get(task.taskId) === entry) this.running.delete(task.taskId);
       this.onEnd();
@@ -224,7 +241,7 @@ export class QueueModel {
     if (holders > KEYS[key].limit) this.broken.push(`${holders} tasks of ${key} run at once`);
   }
 
-  private async outcome(run: TaskRun, planned: End, released: Promise<End>): Promise<TaskOutcome> {
+  private async outcome(run: TaskRun, steps: boolean, planned: End, released: Promise<End>): Promise<TaskOutcome> {
     const aborted = new Promise<'aborted'>((resolve) => {
       if (run.signal.aborted) resolve('aborted');
       run.signal.addEventListener('abort', () => resolve('aborted'));
@@ -234,8 +251,10 @@ export class QueueModel {
       return { status: 'completed' };
     }
     const { journal } = run;
-    await journal.beginSteps(STEPS);
-    await journal.startStep(0);
+    if (steps) {
+      await journal.beginSteps(STEPS);
+      await journal.startStep(0);
+    }
     const isHeld = planned === 'hold' && !this.closing;
     const end = isHeld ? await Promise.race([released, aborted]) : planned;
     if (end === 'aborted') {
@@ -243,16 +262,13 @@ export class QueueModel {
       await journal.closeSteps('cancelled').catch(() => undefined);
       return { status: 'aborted' };
     }
-    if (this.closing || end === 'complete' || end === 'hold') {
-      await journal.finishStep(0, { status: 'completed' });
-      return { status: 'completed' };
+    if (!this.closing && (end === 'fail' || end === 'give up')) {
+      if (steps) await journal.finishStep(0, { status: 'failed', cause: 'step_failed' });
+      return { ...failure('no luck'), retryable: end === 'fail', retryInSeconds: 3_600 };
     }
-    if (end === 'wait') {
-      await journal.finishStep(0, { status: 'completed' });
-      await journal.waitStep(1, {}, null);
-      return { status: 'waiting', seconds: null, seenDecisions: 0 };
-    }
-    await journal.finishStep(0, { status: 'failed', cause: 'step_failed' });
-    return { ...failure('no luck'), retryable: end === 'fail', retryInSeconds: 3_600 };
+    if (steps) await journal.finishStep(0, { status: 'completed' });
+    if (this.closing || end !== 'wait' || !steps) return { status: 'completed' };
+    await journal.waitStep(1, {}, null);
+    return { status: 'waiting', seconds: null, seenDecisions: 0 };
   }
 }

@@ -42,6 +42,8 @@ describe('whatever is done to a running queue, its invariants hold and every tas
     expect(await brokenInvariants(fixture.query)).toEqual([]);
     expect(await miscounted()).toEqual([]);
     expect(await fixture.query(`SELECT * FROM queue_task_events WHERE cause = 'repaired'`)).toEqual([]);
+    const lost = logs.filter(({ msg }) => msg.startsWith('The result of a run is thrown away'));
+    expect(lost.filter(({ worker_id }) => !model.crashed.has(String(worker_id)))).toEqual([]);
     expect(logs.filter(({ level, msg }) => level !== 'log' && UNEXPECTED.test(msg) && msg !== 'Task failed')).toEqual(
       [],
     );
