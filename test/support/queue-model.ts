@@ -1,6 +1,6 @@
 import { BulkOperations } from '../../src/queue/bulk/bulk-operations.js';
 import { InstancesService } from '../../src/queue/instances.service.js';
-import { KeyBusyError, TaskStateError } from '../../src/queue/queue.service.js';
+import { KeyBusyError, TaskStateError } from '../../src/queue/queue-errors.js';
 import type { TaskOutcome, TaskRun } from '../../src/queue/task-handler.js';
 import { Problem } from '../../src/common/problem/problem.js';
 import { Heartbeat } from '../../src/queue/workers/heartbeat.js';
