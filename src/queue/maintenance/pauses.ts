@@ -44,8 +44,9 @@ export class Pauses {
 
   /** Moves what stands on the wrong side of a pause; the number of tasks that go on. */
   async settle(): Promise<number> {
-    await this.move(holdReady);
+    // First those in line: else one of them gets the slot that the next statement frees.
     await this.move(holdBlocked);
+    await this.move(holdReady);
     return this.move(release);
   }
 
