@@ -34,6 +34,8 @@ export class QueueTask {
   @Column({ type: 'jsonb', nullable: true }) cancelling: Cancelling | null;
   @Column({ type: 'jsonb', nullable: true }) result: Record<string, unknown> | null;
   @Column({ name: 'golden_path', type: 'text', nullable: true }) goldenPath: string | null;
+  /** Tasks of one key do not all run at once. */
+  @Column({ name: 'concurrency_key', type: 'text', nullable: true }) concurrencyKey: string | null;
   /** bigint as text; of the schedule that made it. */
   @Column({ name: 'schedule_id', type: 'bigint', nullable: true }) scheduleId: string | null;
   @Column({ name: 'request_id', type: 'text', nullable: true }) requestId: string | null;

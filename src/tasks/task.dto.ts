@@ -59,6 +59,8 @@ export class TaskView {
   /** Attempts lost with their worker. */
   crashes: number;
   max_attempts: number;
+  /** Of the tasks of one key only so many run at once. */
+  concurrency_key: string | null;
   priority: string;
   start_by: Date;
   run_at: Date;
@@ -123,6 +125,7 @@ export function toTaskView(task: QueueTask): TaskView {
     failures: task.failures,
     crashes: task.crashes,
     max_attempts: task.maxAttempts,
+    concurrency_key: task.concurrencyKey,
     priority: task.priority,
     start_by: task.startBy,
     run_at: task.runAt,

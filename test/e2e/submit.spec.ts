@@ -80,6 +80,7 @@ describe('a submission', () => {
     expect(task).toEqual({
       task_id: taskId,
       cancel_requested: false,
+      concurrency_key: null,
       app_name: 'demo-app',
       workflow_name: 'golden-path-deploy-app',
       golden_path: 'deploy-app',
