@@ -49,6 +49,7 @@ describe('encodeTask', () => {
       request_id: null,
       concurrency_key: null,
       concurrency_limit: null,
+      concurrency_replaces: null,
     });
   });
 
@@ -77,6 +78,7 @@ describe('encodeTask', () => {
       request_id: 'req-1',
       concurrency_key: 'shop',
       concurrency_limit: 3,
+      concurrency_replaces: true,
     });
   });
 

@@ -90,7 +90,7 @@ export function encodeTask(task: NewTask, options: Pick<ResolvedQueueOptions, 'p
   if (task.runAt !== undefined && Number.isNaN(task.runAt.getTime())) {
     throw new InvalidTaskError('runAt', 'is no valid time');
   }
-  const { key, limit = 1 } = task.concurrency ?? {};
+  const { key, limit = 1, whenFull } = task.concurrency ?? {};
   if (key !== undefined) checkName('concurrency.key', key);
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT) {
     throw new InvalidTaskError('concurrency.limit', `must be a whole number from 1 to ${MAX_LIMIT}`);
@@ -112,6 +112,7 @@ export function encodeTask(task: NewTask, options: Pick<ResolvedQueueOptions, 'p
     request_id: task.requestId ?? null,
     concurrency_key: key ?? null,
     concurrency_limit: key === undefined ? null : limit,
+    concurrency_replaces: key === undefined ? null : whenFull === 'replace',
   };
   const json = toJson(Object.values(row));
   if (json.includes('\\u') && UNSTORABLE.test(json)) {

@@ -15,6 +15,7 @@ import { QueueService } from './queue.service.js';
 import { KeyBusyError, QueueDrainingError, TaskNotFoundError, TaskStateError } from './queue-errors.js';
 import { IdempotencyStore, type NotedKey } from './store/idempotency-store.js';
 import { StatsStore } from './store/stats-store.js';
+import type { KeyMate } from './store/task-changes.js';
 import { TaskStore } from './store/task-store.js';
 import type { TaskStatus } from './task-status.js';
 import { TaskHandler } from './task-handler.js';
@@ -24,6 +25,7 @@ import { WakeUps } from './workers/wake-ups.js';
 const TASK: NewTask = { appName: 'shop', workflowName: 'deploy', workflowSpec: {}, requestId: 'req-1' };
 const ANN = { actor: 'ann', requestId: 'req-2' };
 const OPTIONS = queueOptions();
+const MATE = { leaving: false, newer: false, replaces: false };
 
 async function setup() {
   const store = {
@@ -38,7 +40,7 @@ async function setup() {
     redrive: jest.fn<Promise<boolean>, unknown[]>(async () => true),
     enqueueUnlessBusy: jest.fn<Promise<boolean>, [EncodedTask]>(async () => true),
     holdersOf: jest.fn<Promise<string[]>, unknown[]>(async () => ['task-1']),
-    olderOfKey: jest.fn<Promise<{ task_id: string; status: TaskStatus }[]>, unknown[]>(async () => []),
+    othersOfKey: jest.fn<Promise<KeyMate[]>, unknown[]>(async () => []),
   };
   const batcher = {
     enqueue: jest.fn<Promise<number>, [EncodedTask]>(async () => 7),
@@ -152,10 +154,12 @@ describe('QueueService', () => {
 
     it('cancels the older tasks of the key where it replaces them: of those that run as many as there is no room for', async () => {
       const { queue, store } = await setup();
-      store.olderOfKey.mockResolvedValue([
-        { task_id: 'a', status: 'running' },
-        { task_id: 'b', status: 'waiting' },
-        { task_id: 'c', status: 'running' },
+      store.othersOfKey.mockResolvedValue([
+        { ...MATE, task_id: 'a', status: 'running' },
+        { ...MATE, task_id: 'b', status: 'waiting' },
+        { ...MATE, task_id: 'c', status: 'running' },
+        { ...MATE, task_id: 'd', status: 'running', leaving: true },
+        { ...MATE, task_id: 'e', status: 'pending', newer: true },
       ]);
       store.lookAt.mockImplementation(async (taskId) => ({
         id: taskId,
@@ -167,6 +171,19 @@ describe('QueueService', () => {
       expect(store.cancelIdle.mock.calls.map(([id, by, , how]) => [id, by, how])).toEqual([
         ['a', { actor: 'ann' }, { cause: 'superseded', cleansUp: false }],
       ]);
+    });
+
+    it('makes way itself for a newer task that replaces it and did not see it', async () => {
+      const { queue, store, batcher } = await setup();
+      store.othersOfKey.mockResolvedValue([
+        { ...MATE, task_id: 'a', status: 'running' },
+        { ...MATE, task_id: 'z', status: 'pending', newer: true, replaces: true },
+      ]);
+      store.lookAt.mockImplementation(async (taskId) => ({ id: taskId, status: 'pending' }));
+      store.cancelIdle.mockResolvedValue('cancelled');
+      await queue.enqueue({ ...TASK, concurrency: { key: 'shop', whenFull: 'replace' } });
+      const own = batcher.enqueue.mock.calls[0]![0].taskId;
+      expect(store.cancelIdle.mock.calls.map(([id, , reason]) => [id, reason])).toEqual([[own, 'superseded by z']]);
     });
 
     it('takes part in the transaction of a manager, unbatched, and counts nothing that may be rolled back', async () => {

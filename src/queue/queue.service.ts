@@ -292,19 +292,30 @@ export class QueueService {
     return { enqueued, earliest: -Infinity };
   }
 
+  /**
+   * The newest by id stays. Two that replace each other need not see each other at their commits: the one whose commit came
+   * last sees the other, and where that is the newer one, makes way itself.
+   */
   private async supersede(key: string, limit: number, taskId: string, actor: string): Promise<void> {
-    const older = await this.store.olderOfKey(key, taskId);
+    const others = await this.store.othersOfKey(key, taskId);
+    const heir = others.findLast(({ newer, replaces }) => newer && replaces);
+    if (heir) return this.makeWay(taskId, heir.task_id, actor);
+    // A second cancel would spare one that is leaving its clean-up.
+    const older = others.filter(({ newer, leaving }) => !newer && !leaving);
     const running = older.filter(({ status }) => status === 'running');
     const surplus = new Set(running.slice(0, Math.max(0, running.length - (limit - 1))));
     for (const task of older) {
-      // A second cancel would spare one that is leaving its clean-up.
-      if (task.leaving || (task.status === 'running' && !surplus.has(task))) continue;
-      try {
-        await this.cancel(task.task_id, { actor }, `superseded by ${taskId}`, { cause: 'superseded' });
-      } catch (error) {
-        // It has ended by itself, or somebody else's cancel came first: it makes way all the same.
-        if (!(error instanceof TaskStateError)) throw error;
-      }
+      if (task.status === 'running' && !surplus.has(task)) continue;
+      await this.makeWay(task.task_id, taskId, actor);
+    }
+  }
+
+  private async makeWay(taskId: string, forTask: string, actor: string): Promise<void> {
+    try {
+      await this.cancel(taskId, { actor }, `superseded by ${forTask}`, { cause: 'superseded' });
+    } catch (error) {
+      // It has ended by itself, or somebody else's cancel came first: it makes way all the same.
+      if (!(error instanceof TaskStateError)) throw error;
     }
   }
 

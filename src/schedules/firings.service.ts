@@ -77,11 +77,13 @@ export class FiringsService {
     const task = this.runner.plan(schedule);
     const before = schedule.overlap === 'allow' ? [] : await this.runner.underWay(schedule);
     if (schedule.overlap === 'skip' && before.length > 0) {
-      const skipped: Firing = { ...firing, outcome: 'skipped', reason: `${before.at(-1)} has not ended` };
+      const skipped: Firing = { ...firing, outcome: 'skipped', reason: `${before.at(-1)!.taskId} has not ended` };
       return (await this.store.note(manager, skipped)) ? skipped : undefined;
     }
     if (!(await this.store.note(manager, { ...firing, outcome: 'enqueued' }))) return undefined;
-    await this.runner.supersede(before, schedule, fireTime);
+    // A second cancel would spare one that is leaving its clean-up.
+    const staying = before.filter(({ leaving }) => !leaving).map(({ taskId: id }) => id);
+    await this.runner.supersede(staying, schedule, fireTime);
     const taskId = await this.runner.start(manager, schedule, task, { user: `schedule:${schedule.name}`, fireTime });
     await manager.update('ScheduleFiring', { ...firing }, { taskId });
     return { ...firing, outcome: 'enqueued', taskId };

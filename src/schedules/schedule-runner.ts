@@ -57,7 +57,7 @@ export class ScheduleRunner {
   }
 
   /** The tasks that a new one would overlap with. */
-  underWay({ id }: Schedule): Promise<string[]> {
+  underWay({ id }: Schedule): Promise<{ taskId: string; leaving: boolean }[]> {
     return this.tasks.notEnded(id);
   }
 

@@ -1,6 +1,7 @@
 import { Type } from 'class-transformer';
-import { IsIn, IsInt, IsNumber, IsOptional, Length, Matches, Max, Min } from 'class-validator';
+import { IsIn, IsInt, IsNumber, IsOptional, Matches, Max, Min } from 'class-validator';
 import { DURATION_EXAMPLES } from '../common/duration.js';
+import { IsText } from '../common/http/is-text.js';
 import { IsTime } from '../common/http/is-time.js';
 import { LABEL, readLabels } from '../common/http/labels.js';
 import { checkQuery, invalidParameters } from '../common/http/query.pipe.js';
@@ -52,7 +53,7 @@ export class SubmissionQuery {
   timeout?: number;
 
   @IsOptional()
-  @Length(1, 255, { message: 'must have 1 to 255 characters' })
+  @IsText()
   concurrency_key?: string;
 
   /** `true` answers with the plan, and stores nothing. */

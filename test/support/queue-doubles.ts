@@ -140,6 +140,7 @@ const VALUES = [
   'request_id',
   'concurrency_key',
   'concurrency_limit',
+  'concurrency_replaces',
 ];
 
 /** An encoded task, by the names of its values. */

@@ -7,7 +7,8 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 export class KeysAndPauses1764250000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`
-      ALTER TABLE queue_tasks ADD COLUMN concurrency_key text, ADD COLUMN concurrency_limit integer;
+      ALTER TABLE queue_tasks
+        ADD COLUMN concurrency_key text, ADD COLUMN concurrency_limit integer, ADD COLUMN concurrency_replaces boolean;
       ALTER TABLE queue_ready ADD COLUMN concurrency_key text;
       ALTER TABLE queue_leases ADD COLUMN concurrency_key text;
       ALTER TABLE queue_scheduled ADD COLUMN concurrency_key text;
@@ -45,12 +46,12 @@ export class KeysAndPauses1764250000000 implements MigrationInterface {
       #variable_conflict use_column
       BEGIN
         INSERT INTO queue_keys (key, slots)
-        SELECT w.key, coalesce(newest.concurrency_limit, 1)
+        SELECT w.key, coalesce(first.concurrency_limit, 1)
         FROM (SELECT DISTINCT unnest(wanted) AS key ORDER BY 1) w
         CROSS JOIN LATERAL (
           SELECT t.concurrency_limit FROM queue_blocked b JOIN queue_tasks t ON t.id = b.id
           WHERE b.concurrency_key = w.key AND b.reason = 'key' ORDER BY b.start_by, b.id LIMIT 1
-        ) newest
+        ) first
         WHERE NOT EXISTS (SELECT FROM queue_keys k WHERE k.key = w.key)
         ON CONFLICT (key) DO NOTHING;
 
@@ -89,7 +90,8 @@ export class KeysAndPauses1764250000000 implements MigrationInterface {
       ALTER TABLE queue_scheduled DROP COLUMN concurrency_key;
       ALTER TABLE queue_leases DROP COLUMN concurrency_key;
       ALTER TABLE queue_ready DROP COLUMN concurrency_key;
-      ALTER TABLE queue_tasks DROP COLUMN concurrency_limit, DROP COLUMN concurrency_key;
+      ALTER TABLE queue_tasks
+        DROP COLUMN concurrency_replaces, DROP COLUMN concurrency_limit, DROP COLUMN concurrency_key;
     `);
   }
 }

@@ -2,6 +2,9 @@ import { Injectable, Logger } from '@nestjs/common';
 import { QueueDatabase, type Executor } from '../store/queue-database.js';
 import { findOrphans, inspect, lockNarrow, lockTasks, recount, repair, trySweepLock } from '../store/sweep.sql.js';
 
+/** Two hands that make up for each other in the counts are found by then. */
+const THOROUGH_EVERY_MS = 60_000;
+
 interface Inspection {
   readonly whole: boolean;
   readonly suspects: string[];
@@ -24,15 +27,19 @@ interface Narrow {
 export class Sweep {
   private readonly logger = new Logger('Queue');
 
+  private thoroughAt = 0;
+
   constructor(private readonly database: QueueDatabase) {}
 
   /** The number of tasks repaired. One instance sweeps at a time; the others return 0 at once. */
   async sweep(actor: string): Promise<number> {
-    if (isSound(await this.inspect(this.database))) return 0;
+    const thoroughly = performance.now() >= this.thoroughAt;
+    if (thoroughly) this.thoroughAt = performance.now() + THOROUGH_EVERY_MS;
+    if (isSound(await this.inspect(this.database, thoroughly))) return 0;
     return this.database.transaction(async (transaction) => {
       const [lock] = await transaction.run<{ locked: boolean }>(trySweepLock, []);
       if (!lock?.locked) return 0;
-      const found = await this.inspect(transaction);
+      const found = await this.inspect(transaction, true);
       if (isSound(found)) return 0;
       const orphans = found.whole ? [] : (await transaction.run<{ id: string }>(findOrphans, [])).map(({ id }) => id);
       const suspects = [...new Set([...found.suspects, ...orphans])];
@@ -49,8 +56,8 @@ export class Sweep {
     return this.database.transaction((transaction) => this.repair(transaction, ids, actor));
   }
 
-  private async inspect(executor: Executor): Promise<Inspection> {
-    return (await executor.run<Inspection>(inspect, []))[0]!;
+  private async inspect(executor: Executor, thoroughly: boolean): Promise<Inspection> {
+    return (await executor.run<Inspection>(inspect, [thoroughly]))[0]!;
   }
 
   /** Locks in the engine's order, narrow rows first, then decides again on a fresh snapshot. */

@@ -3,7 +3,7 @@ import { deadLetterConditions, type Query } from './dead-letters.sql.js';
 import { place } from './place.sql.js';
 import type { Statement } from './queue-database.js';
 
-/** Everything that a cancel can still end, and that has not been asked to end. */
+/** Everything that a cancel can still end; what was asked to end is not among it, unless it is named. */
 const LIVE = `(SELECT id FROM queue_ready UNION ALL SELECT id FROM queue_blocked UNION ALL SELECT id FROM queue_scheduled
   UNION ALL SELECT id FROM queue_leases WHERE NOT cancel_requested)`;
 
@@ -13,8 +13,9 @@ function targets(kind: BulkKind, filter: BulkFilter, value: (given: unknown) => 
     const own = kind === 'discard' ? { ...filter, discarded: false } : filter;
     return ['queue_dead_letters d', deadLetterConditions(own, value)];
   }
-  const conditions = ['true'];
   const { taskIds, appName, workflowName, status, since, until } = filter;
+  // A second cancel ends a task's cleaning up.
+  const conditions = [taskIds === undefined ? 't.cancelling IS NULL' : 'true'];
   if (taskIds !== undefined) conditions.push(`t.task_id = ANY(${value(taskIds)}::text[])`);
   if (appName !== undefined) conditions.push(`t.app_name = ${value(appName)}`);
   if (workflowName !== undefined) conditions.push(`t.workflow_name = ${value(workflowName)}`);

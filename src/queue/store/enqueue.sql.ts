@@ -10,7 +10,8 @@ input AS MATERIALIZED (
            coalesce((t ->> 7)::timestamptz, now() + coalesce((t ->> 8)::double precision, 0) * interval '1 second') AS due,
            (t ->> 9)::integer AS max_attempts, (t ->> 10)::double precision AS timeout_seconds,
            t ->> 11 AS golden_path, t ->> 12 AS request_id,
-           t ->> 13 AS concurrency_key, (t ->> 14)::integer AS concurrency_limit
+           t ->> 13 AS concurrency_key, (t ->> 14)::integer AS concurrency_limit,
+           (t ->> 15)::boolean AS concurrency_replaces
     FROM jsonb_array_elements($1::jsonb) AS t ${which}
   ) i
 )`;
@@ -21,9 +22,10 @@ const store = (from: string, run: string, returning: string) => `
 task AS (
   INSERT INTO queue_tasks (task_id, app_name, workflow_name, workflow_spec, metadata, priority, run_at, start_by,
                            max_attempts, timeout_seconds, golden_path, request_id, concurrency_key, concurrency_limit,
-                           status, attempt, instance, started_at)
+                           concurrency_replaces, status, attempt, instance, started_at)
   SELECT task_id, app_name, workflow_name, workflow_spec, metadata, priority, due, start_by,
-         max_attempts, timeout_seconds, golden_path, request_id, concurrency_key, concurrency_limit, ${run}
+         max_attempts, timeout_seconds, golden_path, request_id, concurrency_key, concurrency_limit,
+         concurrency_replaces, ${run}
   FROM ${from}
   ON CONFLICT (task_id) DO NOTHING
   RETURNING ${returning}

@@ -56,13 +56,13 @@ export const releaseJob: Statement = {
 
 /**
  * $1 id, $2 the runner's token, or null for whoever stops it; $3 how it ends, $4 the error, $5 who ends it, $6 request
- * id. The ledger gets it too. No row: it does not run, or is somebody else's.
+ * id. The ledger gets it too; whoever ran a job that is stopped adds what its last batch has done. No row: it does not run, or is somebody else's.
  */
 export const endJob: Statement = {
   name: 'queue_end_job',
   text: `
 WITH ended AS (
-  UPDATE queue_jobs SET status = $3, error = $4, runner = NULL, ended_at = clock_timestamp(), updated_at = clock_timestamp()
+  UPDATE queue_jobs SET status = $3, error = $4, runner = CASE WHEN $2::uuid IS NULL THEN runner END, ended_at = clock_timestamp(), updated_at = clock_timestamp()
   WHERE id = $1 AND status = 'running' AND ($2::uuid IS NULL OR runner = $2::uuid) RETURNING *
 ), noted AS (
   INSERT INTO queue_task_events (kind, actor, cause, detail, request_id)

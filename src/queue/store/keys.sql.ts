@@ -49,18 +49,22 @@ WHERE t.id IN (SELECT id FROM queue_leases WHERE concurrency_key = $1
 ORDER BY t.id LIMIT $2`,
 };
 
-/** $1 key, $2 task_id: the tasks of the key that have not ended and are older than that one, oldest first; whether they are
- * being cancelled already. */
-export const olderOfKey: Statement = {
-  name: 'queue_older_of_key',
+/**
+ * $1 key, $2 task_id: the other tasks of the key that have not ended, oldest first; whether they are being cancelled already,
+ * and whether they are newer and replace that one.
+ */
+export const othersOfKey: Statement = {
+  name: 'queue_others_of_key',
   text: `
-SELECT t.task_id, t.status, t.cancelling IS NOT NULL AS leaving FROM queue_tasks t
+SELECT t.task_id, t.status, t.cancelling IS NOT NULL AS leaving, t.id > own.id AS newer,
+       coalesce(t.concurrency_replaces, false) AS replaces
+FROM queue_tasks t, (SELECT id FROM queue_tasks WHERE task_id = $2) own
 WHERE t.id IN (SELECT id FROM queue_leases WHERE concurrency_key = $1
                UNION ALL SELECT id FROM queue_ready WHERE concurrency_key = $1
                UNION ALL SELECT id FROM queue_blocked WHERE concurrency_key = $1 AND reason = 'key'
                UNION ALL SELECT id FROM queue_blocked WHERE concurrency_key = $1 AND reason = 'paused'
                UNION ALL SELECT id FROM queue_scheduled WHERE concurrency_key = $1)
-  AND t.id < (SELECT id FROM queue_tasks WHERE task_id = $2)
+  AND t.id <> own.id
 ORDER BY t.id`,
 };
 

@@ -13,8 +13,9 @@ export class ScheduleTaskStore {
     await manager.query(markScheduled.text, [taskId, scheduleId]);
   }
 
-  /** The tasks of the schedule that have not ended, of its last hundred, oldest first. */
-  async notEnded(scheduleId: string): Promise<string[]> {
-    return (await this.database.run<{ task_id: string }>(notEnded, [scheduleId])).map((row) => row.task_id);
+  /** The tasks of the schedule that have not ended, of its last hundred, oldest first; `leaving`: it is being cancelled. */
+  async notEnded(scheduleId: string): Promise<{ taskId: string; leaving: boolean }[]> {
+    const rows = await this.database.run<{ task_id: string; leaving: boolean }>(notEnded, [scheduleId]);
+    return rows.map(({ task_id: taskId, leaving }) => ({ taskId, leaving }));
   }
 }

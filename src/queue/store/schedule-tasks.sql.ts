@@ -10,14 +10,14 @@ export const markScheduled: Statement = {
 };
 
 /**
- * $1 id of a schedule: those of its tasks that have not ended. Only its last hundred are looked at, since a schedule can
+ * $1 id of a schedule: those of its tasks that have not ended, and whether they are being cancelled already. Only its last hundred are looked at, since a schedule can
  * have any number of them.
  */
 export const notEnded: Statement = {
   name: 'queue_schedule_not_ended',
   text: `
-SELECT task_id FROM (
-  SELECT id, task_id, status FROM queue_tasks WHERE schedule_id = $1 ORDER BY id DESC LIMIT 100
+SELECT task_id, leaving FROM (
+  SELECT id, task_id, status, cancelling IS NOT NULL AS leaving FROM queue_tasks WHERE schedule_id = $1 ORDER BY id DESC LIMIT 100
 ) last
 WHERE status NOT IN ('completed', 'failed', 'cancelled') ORDER BY id`,
 };

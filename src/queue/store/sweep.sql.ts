@@ -4,7 +4,8 @@ import type { Statement } from './queue-database.js';
 /**
  * One snapshot of the invariant. `suspects`: narrow rows that do not fit their task's status. `whole`: as many narrow
  * rows as the counters say there are tasks in those states. No suspects and equal counts together mean that every task
- * has its row, without a walk over queue_tasks.
+ * has its row, without a walk over queue_tasks. $1: whether each scheduled row is looked at too; there can be many of them, and
+ * one that is out of step alone shows in the counts.
  */
 export const inspect: Statement = {
   name: 'queue_inspect',
@@ -21,7 +22,7 @@ WITH counted AS (
   SELECT b.id FROM queue_blocked b JOIN queue_ready r ON r.id = b.id
   UNION
   SELECT s.id FROM queue_scheduled s
-  LEFT JOIN queue_tasks t ON t.id = s.id AND t.status IN ('scheduled', 'retrying', 'waiting') WHERE t.id IS NULL
+  LEFT JOIN queue_tasks t ON t.id = s.id AND t.status IN ('scheduled', 'retrying', 'waiting') WHERE $1 AND t.id IS NULL
   UNION
   SELECT l.id FROM queue_leases l
   LEFT JOIN queue_tasks t ON t.id = l.id AND (t.status = 'running' OR t.status = 'pending' AND l.prefetched)

@@ -107,3 +107,15 @@ export interface Cancel {
   /** Its handler has something to do when steps of it have run. */
   readonly cleansUp?: boolean;
 }
+
+/** Another task of a concurrency key that has not ended. */
+export interface KeyMate {
+  readonly task_id: string;
+  readonly status: TaskStatus;
+  /** It is being cancelled. */
+  readonly leaving: boolean;
+  /** Than the one that is asked for. */
+  readonly newer: boolean;
+  /** It was submitted to take the place of older ones. */
+  readonly replaces: boolean;
+}

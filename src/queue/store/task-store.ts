@@ -8,7 +8,7 @@ import { doneFor } from './done-for.sql.js';
 import { cancelIdle, lookAt, requestCancel, specOf } from './cancel.sql.js';
 import { claim, claimedBy, claimUnlocked } from './claim.sql.js';
 import { enqueue, enqueueTaking } from './enqueue.sql.js';
-import { admit, holders, olderOfKey, waitsForKey } from './keys.sql.js';
+import { admit, holders, othersOfKey, waitsForKey } from './keys.sql.js';
 import { notify } from './notify.sql.js';
 import { finish, finishUnlocked, finishWithSteps, finishWithStepsUnlocked, standing } from './finish.sql.js';
 import { handBack, handBackUnlocked } from './hand-back.sql.js';
@@ -29,6 +29,7 @@ import type {
   Said,
   Redrive,
   Cancel,
+  KeyMate,
 } from './task-changes.js';
 
 const LOCK_NOT_AVAILABLE = '55P03';
@@ -105,9 +106,9 @@ export class TaskStore {
     return (await this.database.run<{ task_id: string }>(holders, [key, limit])).map(({ task_id }) => task_id);
   }
 
-  /** The tasks of the key that have not ended and are older than that one, oldest first. */
-  olderOfKey(key: string, taskId: string): Promise<{ task_id: string; status: TaskStatus; leaving: boolean }[]> {
-    return this.database.run(olderOfKey, [key, taskId]);
+  /** The other tasks of the key that have not ended, oldest first. */
+  othersOfKey(key: string, taskId: string): Promise<KeyMate[]> {
+    return this.database.run(othersOfKey, [key, taskId]);
   }
 
   /** Takes at most `limit` tasks for the instance, each under the lease `token`, none to start by before `floor`. */
