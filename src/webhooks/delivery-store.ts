@@ -42,7 +42,7 @@ export class DeliveryStore {
   ) {}
 
   /**
-   * At most `atMost` that are due, the longest due first; of a lane as many as `rooms` says, `perLane` where it is not in it.
+   * At most `atMost` that are due, one of each lane before a second of any; of a lane as many as `rooms` says, `perLane` where it is not in it.
    * Lanes are found one by one from the index, so that a long one costs the others nothing.
    */
   async claim(rooms: readonly Room[], perLane: number, atMost: number): Promise<Claimed[]> {
@@ -61,7 +61,7 @@ export class DeliveryStore {
            SELECT w.id, w.due_at FROM webhook_deliveries w
            WHERE w.lane = l.lane AND w.status = 'pending' AND w.due_at <= now()
            ORDER BY w.due_at LIMIT coalesce(r.room, $3) FOR UPDATE SKIP LOCKED
-         ) d ORDER BY d.due_at, d.id LIMIT $4
+         ) d ORDER BY row_number() OVER (PARTITION BY l.lane ORDER BY d.due_at, d.id), d.due_at, d.id LIMIT $4
        )
        UPDATE webhook_deliveries d
        SET attempts = d.attempts + 1, claim = gen_random_uuid(), due_at = now() + ${LEASE}, last_attempt_at = clock_timestamp()
