@@ -27,7 +27,7 @@ describe('SafeFetch', () => {
     answer = (_request, response) => response.end('hello');
   });
   afterEach(async () => {
-    await Promise.all(open.splice(0).map((fetcher) => fetcher.onModuleDestroy()));
+    await Promise.all(open.splice(0).map((fetcher) => fetcher.onApplicationShutdown()));
   });
   afterAll(() => {
     server.closeAllConnections();

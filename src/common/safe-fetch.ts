@@ -117,8 +117,8 @@ export class SafeFetch {
     }
   }
 
-  /** Ends all connections that are kept open for further requests. */
-  async onModuleDestroy(): Promise<void> {
+  /** Ends all connections. In the last phase of a shutdown: until then others may still wait for answers. */
+  async onApplicationShutdown(): Promise<void> {
     await this.agent.destroy();
   }
 
