@@ -3,6 +3,7 @@ import { loadSettings } from './src/config/load-settings.js';
 import { dataSourceOptions, TurnpikeDataSource } from './src/database/data-source.js';
 import { queueEntities } from './src/queue/entities.js';
 import { scheduleEntities } from './src/schedules/schedule.entity.js';
+import { webhookEntities } from './src/webhooks/webhook.entity.js';
 
 if (existsSync('.env')) process.loadEnvFile('.env');
 const settings = loadSettings(process.env);
@@ -12,14 +13,14 @@ async function dataSource(): Promise<TurnpikeDataSource> {
   if (settings.DATABASE_URL !== undefined) {
     return new TurnpikeDataSource({
       ...dataSourceOptions(settings.DATABASE_URL),
-      entities: [...queueEntities, ...scheduleEntities],
+      entities: [...queueEntities, ...scheduleEntities, ...webhookEntities],
     });
   }
   const { startEmbeddedPostgres } = await import('./src/database/embedded/embedded-postgres.js');
   const embedded = await startEmbeddedPostgres({ dataDir: settings.DATA_DIR });
   const source = new TurnpikeDataSource({
     ...dataSourceOptions(embedded.url),
-    entities: [...queueEntities, ...scheduleEntities],
+    entities: [...queueEntities, ...scheduleEntities, ...webhookEntities],
   });
   const destroy = source.destroy.bind(source);
   source.destroy = async () => {

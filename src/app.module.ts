@@ -23,6 +23,8 @@ import { TasksModule } from './tasks/tasks.module.js';
 import { StepTypesController } from './workflows/step-types.controller.js';
 import { WorkflowExecutor } from './workflows/workflow-executor.js';
 import { WorkflowsModule } from './workflows/workflows.module.js';
+import { webhookEntities } from './webhooks/webhook.entity.js';
+import { WebhooksModule } from './webhooks/webhooks.module.js';
 
 export interface AppOptions {
   readonly settings: Settings;
@@ -44,7 +46,7 @@ export class AppModule {
         DatabaseModule.forRoot({
           url: databaseUrl,
           poolSize: settings.DATABASE_POOL_SIZE,
-          entities: [...queueEntities, ...scheduleEntities],
+          entities: [...queueEntities, ...scheduleEntities, ...webhookEntities],
         }),
         AuthModule.forRoot(adminToken),
         QueueModule.forRootAsync({
@@ -74,6 +76,11 @@ export class AppModule {
           planner: ExecutionPlanner,
           controller: servesApi,
           fires: settings.ROLE !== 'api',
+        }),
+        WebhooksModule.forRoot({
+          imports: [WorkflowsModule],
+          controller: servesApi,
+          delivers: settings.ROLE !== 'api',
         }),
         ...(servesApi
           ? [TasksModule.forRoot({ imports: [SpecsModule], specReader: SubmissionPlanner }), EventsModule, AuditModule]

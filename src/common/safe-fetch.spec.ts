@@ -27,7 +27,7 @@ describe('SafeFetch', () => {
     answer = (_request, response) => response.end('hello');
   });
   afterEach(async () => {
-    await Promise.all(open.splice(0).map((fetcher) => fetcher.onModuleDestroy()));
+    await Promise.all(open.splice(0).map((fetcher) => fetcher.onApplicationShutdown()));
   });
   afterAll(() => {
     server.closeAllConnections();
@@ -77,7 +77,17 @@ describe('SafeFetch', () => {
     'http://2130706433:PORT/',
     'http://[::1]:PORT/',
     'http://[::ffff:127.0.0.1]:PORT/',
+    'http://[::ffff:7f00:1]:PORT/',
+    'http://[::ffff:169.254.169.254]/',
+    'http://[fd00:ec2::254]/latest/meta-data/',
+    'http://[fe80::1]:PORT/',
+    'http://[::]:PORT/',
+    'http://[64:ff9b::127.0.0.1]:PORT/',
     'http://0.0.0.0:PORT/',
+    'http://0:PORT/',
+    'http://127.1:PORT/',
+    'http://0177.0.0.1:PORT/',
+    'http://100.100.100.200/latest/meta-data/',
     'http://169.254.169.254/latest/meta-data/',
     'http://localhost:PORT/',
   ])('does not call %s', async (address) => {
@@ -85,6 +95,7 @@ describe('SafeFetch', () => {
     open.push(fetcher);
     const error = await refusal(fetcher.fetch(address.replace('PORT', String(port)), LIMITS));
     expect(error.reason).toBe('refused');
+    expect((await refusal(fetcher.check(address.replace('PORT', String(port))))).message).toBe(error.message);
     expect(error.message).toContain(
       'which this service does not call; its operator can add it to OUTBOUND_ALLOWED_CIDRS',
     );
@@ -121,13 +132,37 @@ describe('SafeFetch', () => {
     },
   );
 
+  it('checks an address without calling it', async () => {
+    const fetcher = local({ 'inside.test': '10.0.0.1' });
+    await fetcher.check(`http://one.test:${port}/`);
+    await fetcher.check(`http://127.0.0.1:${port}/`);
+    expect((await refusal(fetcher.check('http://inside.test/'))).message).toContain("'inside.test' is 10.0.0.1");
+    const nobody = new SafeFetch([], () => Promise.reject(Object.assign(new Error(), { code: 'ENOTFOUND' })));
+    open.push(nobody);
+    expect(await refusal(nobody.check('http://nobody.test/'))).toMatchObject({
+      ...{ reason: 'network', message: 'http://nobody.test cannot be reached: there is no such host' },
+    });
+    expect(seen).toEqual([]);
+  });
+
+  it('follows no redirect unless asked to: it is the answer', async () => {
+    answer = (_request, response) => response.writeHead(302, { Location: '/end' }).end('moved');
+    const { status, headers, body } = await local().fetch(`http://one.test:${port}/start`, LIMITS);
+    expect([status, headers.location, body.toString()]).toEqual([302, '/end', 'moved']);
+    expect(seen).toHaveLength(1);
+  });
+
   describe('redirects', () => {
     const to = (status: number, target: string) => {
       answer = (request, response) =>
         request.url === '/start' ? response.writeHead(status, { Location: target }).end() : response.end('end');
     };
     const send = (more: Partial<SafeRequest> = {}) =>
-      local({ 'inside.test': '10.0.0.1' }).fetch(`http://one.test:${port}/start`, { ...LIMITS, ...more });
+      local({ 'inside.test': '10.0.0.1' }).fetch(`http://one.test:${port}/start`, {
+        ...LIMITS,
+        maxRedirects: 5,
+        ...more,
+      });
 
     it('are followed, with all headers to the same host', async () => {
       to(302, '/end');

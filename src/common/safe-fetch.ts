@@ -12,7 +12,7 @@ export interface SafeRequest {
   readonly timeoutMs: number;
   /** Bytes of the body that are kept; the rest is not read. */
   readonly maxBytes: number;
-  /** 5 unless given. */
+  /** None is followed unless given: the redirect is the answer. */
   readonly maxRedirects?: number;
   readonly signal?: AbortSignal;
 }
@@ -77,7 +77,7 @@ export class SafeFetch {
       headers: options.headers ?? {},
       ...(options.body === undefined ? {} : { body: options.body }),
     };
-    const maxRedirects = options.maxRedirects ?? 5;
+    const { maxRedirects = 0 } = options;
     try {
       for (let redirects = 0; ; redirects++) {
         const answer = await request(call.url, {
@@ -88,7 +88,7 @@ export class SafeFetch {
           signal,
         });
         const target = answer.headers.location;
-        if (![301, 302, 303, 307, 308].includes(answer.statusCode) || typeof target !== 'string') {
+        if (maxRedirects === 0 || !REDIRECTS.includes(answer.statusCode) || typeof target !== 'string') {
           const { body, truncated } = await readBody(answer.body, options.maxBytes);
           return { status: answer.statusCode, headers: answer.headers, body, truncated, url: call.url.href };
         }
@@ -103,8 +103,22 @@ export class SafeFetch {
     }
   }
 
-  /** Ends all connections that are kept open for further requests. */
-  async onModuleDestroy(): Promise<void> {
+  /** Whether the address could be called now, as far as that can be told without calling it. Rejects with a SafeFetchError. */
+  async check(address: string): Promise<void> {
+    const url = checkedUrl(address);
+    const host = url.hostname.replace(/^\[|\]$/g, '');
+    const refused = isIP(host) === 0 ? undefined : this.refuse(host, host);
+    if (refused) throw refused;
+    if (isIP(host) !== 0) return;
+    try {
+      await this.resolve(host);
+    } catch (error) {
+      throw error instanceof SafeFetchError ? error : unreachable(url, error);
+    }
+  }
+
+  /** Ends all connections. In the last phase of a shutdown: until then others may still wait for answers. */
+  async onApplicationShutdown(): Promise<void> {
     await this.agent.destroy();
   }
 
@@ -179,6 +193,7 @@ function redirected(call: Call, status: number, target: string): Call {
   return { url, method, headers: Object.fromEntries(headers), ...body };
 }
 
+const REDIRECTS = [301, 302, 303, 307, 308];
 const HARMLESS = new Set(['accept', 'accept-language', 'user-agent']);
 
 async function readBody(stream: Dispatcher.ResponseData['body'], maxBytes: number) {
@@ -199,6 +214,10 @@ function explain(error: unknown, { origin }: URL, { timeoutMs, signal }: SafeReq
   if (limit.aborted) {
     return new SafeFetchError(`${origin} did not answer within ${timeoutMs / 1000} s`, 'timeout', { cause: error });
   }
+  return unreachable({ origin }, error);
+}
+
+function unreachable({ origin }: Pick<URL, 'origin'>, error: unknown): SafeFetchError {
   const { code, message } = error as NodeJS.ErrnoException;
   const known = code === undefined ? undefined : FAILURES[code];
   return new SafeFetchError(`${origin} cannot be reached: ${known ?? message}`, 'network', { cause: error });

@@ -23,7 +23,7 @@ export function loadSettings(env: Readonly<Record<string, string | undefined>>):
 }
 
 export function settingNames(): string[] {
-  return [...Object.keys(new Settings()), 'DATABASE_URL', 'ADMIN_TOKEN', 'WORKSPACES_DIR'];
+  return [...Object.keys(new Settings()), 'DATABASE_URL', 'ADMIN_TOKEN', 'WORKSPACES_DIR', 'CALLBACK_SECRET'];
 }
 
-const SECRET = new Set(['DATABASE_URL', 'ADMIN_TOKEN']);
+const SECRET = new Set(['DATABASE_URL', 'ADMIN_TOKEN', 'CALLBACK_SECRET']);

@@ -1,5 +1,6 @@
 import { Type } from 'class-transformer';
 import { IsIn, IsInt, IsNumber, IsOptional, IsString, Matches, Max, Min, MinLength, ValidateBy } from 'class-validator';
+import { parseDuration } from '../common/duration.js';
 import { parseNetworks } from '../common/net-addresses.js';
 
 export const ROLES = ['all', 'api', 'worker'] as const;
@@ -123,6 +124,23 @@ export class Settings {
   })
   OUTBOUND_ALLOWED_CIDRS = '';
 
+  /** The pauses between the attempts of a webhook's delivery; as many retries. */
+  @ValidateBy({
+    name: 'durations',
+    validator: {
+      validate: areDelays,
+      defaultMessage: () => 'must be 1 to 30 durations such as 5s, 5m, 2h, each from 1s to 7d',
+    },
+  })
+  WEBHOOK_RETRY_SCHEDULE = '5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h, 24h';
+
+  /** With it the callbacks of single tasks are signed; without one they are not. */
+  @IsOptional()
+  @Matches(/^whsec_[A-Za-z0-9+/]{32,86}={0,2}$/, {
+    message: 'must be "whsec_" and 24 to 64 random bytes in base64, e.g. of: openssl rand -base64 32',
+  })
+  CALLBACK_SECRET?: string;
+
   /** For which the folder of a task that failed or was cancelled is kept: a retry goes on in it. */
   @Type(() => Number)
   @IsNumber({}, { message: 'must be a number of hours from 0 to 8784' })
@@ -179,4 +197,9 @@ function areNetworks(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+function areDelays(text: string): boolean {
+  const delays = text.split(',').map((delay) => parseDuration(delay.trim()) ?? 0);
+  return delays.length <= 30 && delays.every((ms) => ms >= 1_000 && ms <= 7 * 86_400_000);
 }

@@ -12,6 +12,7 @@ import { Cancel1764500000000 } from './migrations/1764500000000-cancel.js';
 import { Idempotency1764600000000 } from './migrations/1764600000000-idempotency.js';
 import { Promises1764700000000 } from './migrations/1764700000000-promises.js';
 import { Seals1764800000000 } from './migrations/1764800000000-seals.js';
+import { Webhooks1764900000000 } from './migrations/1764900000000-webhooks.js';
 
 /** Any number that no other program on the same database uses for an advisory lock. */
 const MIGRATION_LOCK = 7_381_001;
@@ -30,6 +31,7 @@ export const migrations = [
   Idempotency1764600000000,
   Promises1764700000000,
   Seals1764800000000,
+  Webhooks1764900000000,
 ];
 
 export function dataSourceOptions(url: string, poolSize = 10) {

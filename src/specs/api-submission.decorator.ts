@@ -19,6 +19,12 @@ export const ApiSubmission = () =>
       description: 'Tasks of one key run one at a time, or as the golden path says; instead of its own key.',
     }),
     ApiQuery({
+      name: 'callback_url',
+      required: false,
+      type: String,
+      description: 'Is told when the task has ended, as a webhook is.',
+    }),
+    ApiQuery({
       name: 'dry_run',
       required: false,
       enum: ['true', 'false'],

@@ -9,6 +9,7 @@ import { QueueService } from '../queue/queue.service.js';
 import { QueueDrainingError } from '../queue/queue-errors.js';
 import type { StepRules } from '../workflows/reading/read-workflow.js';
 import { StepRegistry } from '../workflows/step-registry.js';
+import { type CallbackMetadata, TaskCallbacks } from '../workflows/task-callbacks.js';
 import { EXAMPLE_SUBMISSION } from './example-submission.js';
 import type { RequestKey } from './idempotency-key.js';
 import { SpecsService } from './specs.service.js';
@@ -42,6 +43,12 @@ async function setup() {
     get: (name: string) => ({ name, parameters: { replicas: {} }, workflow: { steps: [OWN_STEP] } }),
     prepare: jest.fn((): Prepared => ({ parameters: { replicas: '2' }, problems: [] })),
   };
+  const metadata: CallbackMetadata = { callback_id: 'callback-1', callback_url: 'http://ci.test/?***' };
+  const callbacks = {
+    check: jest.fn(async (_url: string): Promise<void> => undefined),
+    register: jest.fn(async (_url: string) => metadata),
+    forget: jest.fn(async (_callback: CallbackMetadata): Promise<void> => undefined),
+  };
   const module = await Test.createTestingModule({
     providers: [
       SpecsService,
@@ -49,6 +56,7 @@ async function setup() {
       { provide: QueueService, useValue: queue },
       { provide: GoldenPathsService, useValue: goldenPaths },
       { provide: StepRegistry, useValue: { rules: () => rules, missingPrograms: async () => ['bash'] } },
+      { provide: TaskCallbacks, useValue: callbacks },
       { provide: Settings, useValue: new Settings() },
     ],
   }).compile();
@@ -71,7 +79,7 @@ async function setup() {
       requestId: 'request-1',
     });
   const execute = async (body: unknown, query?: Partial<SubmissionQuery>) => (await executed(body, query)).body;
-  return { request, submit, execute, queue, validate, goldenPaths, planner: module.get(SubmissionPlanner) };
+  return { request, submit, execute, queue, callbacks, validate, goldenPaths, planner: module.get(SubmissionPlanner) };
 }
 
 describe('a correction of a task', () => {
@@ -334,5 +342,40 @@ describe('SpecsService', () => {
     const { submit, queue } = await setup();
     queue.enqueue.mockRejectedValue(error);
     await expect(submit()).rejects.toMatchObject(expected);
+  });
+});
+
+describe('a callback', () => {
+  const query = { callback_url: 'http://ci.test/?token=1' };
+
+  it('is checked and kept before its task, which names it without its query', async () => {
+    const { submit, callbacks, queue } = await setup();
+    await submit({ query });
+    expect(callbacks.check).toHaveBeenCalledWith('http://ci.test/?token=1');
+    expect(queue.enqueue.mock.calls[0]![0]).toMatchObject({
+      metadata: { user: 'jane', callback_id: 'callback-1', callback_url: 'http://ci.test/?***' },
+    });
+    expect(callbacks.register.mock.invocationCallOrder[0]).toBeLessThan(queue.enqueue.mock.invocationCallOrder[0]!);
+    expect(callbacks.forget).not.toHaveBeenCalled();
+  });
+
+  it('that must not be called keeps the task from being stored; a dry run only checks it', async () => {
+    const { submit, callbacks, queue } = await setup();
+    await submit({ query: { ...query, dry_run: 'true' } });
+    callbacks.check.mockRejectedValue(new Error('not this one'));
+    await expect(submit({ query })).rejects.toThrow('not this one');
+    expect([callbacks.register, queue.enqueue].map(({ mock }) => mock.calls.length)).toEqual([0, 0]);
+  });
+
+  it('goes where no task was stored, and stays where nobody knows', async () => {
+    const { submit, callbacks, queue } = await setup();
+    queue.enqueue.mockRejectedValueOnce(new InvalidTaskError('metadata', 'is wrong'));
+    await expect(submit({ query })).rejects.toThrow();
+    queue.enqueue.mockResolvedValueOnce({ taskId: TASK_ID, replayed: true });
+    await submit({ query });
+    expect(callbacks.forget).toHaveBeenCalledTimes(2);
+    queue.enqueue.mockRejectedValueOnce(new Error('Connection terminated'));
+    await expect(submit({ query })).rejects.toThrow();
+    expect(callbacks.forget).toHaveBeenCalledTimes(2);
   });
 });

@@ -8,6 +8,7 @@ import type { Idempotency } from '../queue/new-task.js';
 import { QueueService } from '../queue/queue.service.js';
 import { StepRegistry } from '../workflows/step-registry.js';
 import { previewOf } from '../workflows/preview.js';
+import { type CallbackMetadata, TaskCallbacks } from '../workflows/task-callbacks.js';
 import type { PlannedTask } from '../workflows/task-planner.js';
 import { type DryRun, toDryRun } from './dry-run.dto.js';
 import { readExecution, type Execution } from './execute-body.js';
@@ -43,6 +44,7 @@ export class SpecsService {
     private readonly goldenPaths: GoldenPathsService,
     private readonly planner: SubmissionPlanner,
     private readonly registry: StepRegistry,
+    private readonly callbacks: TaskCallbacks,
     private readonly settings: Settings,
   ) {}
 
@@ -92,24 +94,55 @@ export class SpecsService {
     const spec = this.planner.plan(path, execution, request.query.parameters);
     const task = plannedTask(path, execution, spec);
     const named = { golden_path: path.name, workflow_name: task.workflowName };
+    const { callback_url: callbackUrl } = request.query;
+    if (callbackUrl !== undefined) await this.callbacks.check(callbackUrl);
     if (request.query.dry_run === 'true') {
       const about = { ...named, parameters: { ...spec.parameters } };
       return { body: toDryRun(about, await previewOf(spec, this.registry)), replayed: false };
     }
     const facts = { application: execution.appName, ...named };
-    const { taskId, replayed, facts: before } = await this.enqueue(request, facts, task);
+    const {
+      taskId,
+      replayed,
+      facts: before,
+    } = await this.withCallback(callbackUrl, (callback) => this.enqueue(request, facts, task, callback));
     return { body: accepted(taskId, (before as Facts | undefined) ?? facts), replayed };
+  }
+
+  /** The callback is stored before its task, and goes where no task was stored with it. */
+  private async withCallback(
+    url: string | undefined,
+    enqueue: (callback?: CallbackMetadata) => Promise<Enqueued>,
+  ): Promise<Enqueued> {
+    if (url === undefined) return enqueue();
+    const callback = await this.callbacks.register(url);
+    let stored = false;
+    try {
+      const enqueued = await enqueue(callback);
+      stored = !enqueued.replayed;
+      return enqueued;
+    } catch (error) {
+      // What was not refused may have been stored: nobody knows after a lost answer.
+      stored = !(error instanceof Problem);
+      throw error;
+    } finally {
+      if (!stored) await this.callbacks.forget(callback);
+    }
   }
 
   private async enqueue(
     { query, user, requestId, idempotency }: SubmissionRequest,
     facts: Facts,
     { labels, ...task }: PlannedTask,
+    callback?: CallbackMetadata,
   ): Promise<Enqueued> {
     try {
       return await this.queue.enqueue({
         ...task,
-        metadata: { user, source: 'api', golden_path: task.goldenPath, labels: { ...labels, ...query.labels } },
+        metadata: {
+          ...{ user, source: 'api', golden_path: task.goldenPath, labels: { ...labels, ...query.labels } },
+          ...callback,
+        },
         priority: query.priority,
         startWithinSeconds: query.start_within,
         runAt: query.run_at === undefined ? undefined : new Date(query.run_at),

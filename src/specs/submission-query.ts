@@ -56,6 +56,10 @@ export class SubmissionQuery {
   @IsText()
   concurrency_key?: string;
 
+  @IsOptional()
+  @Length(1, 2_000, { message: 'must have 1 to 2000 characters' })
+  callback_url?: string;
+
   /** `true` answers with the plan, and stores nothing. */
   @IsOptional()
   @IsIn(['true', 'false'], { message: "must be 'true' or 'false'" })
@@ -69,7 +73,7 @@ export class SubmissionQuery {
 
 const PARAMETERS = [
   ...['golden_path', 'priority', 'start_within', 'run_at', 'delay', 'max_attempts', 'timeout'],
-  ...['concurrency_key', 'dry_run'],
+  ...['concurrency_key', 'callback_url', 'dry_run'],
 ];
 export const PARAMETER = 'param.';
 

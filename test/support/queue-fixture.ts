@@ -10,6 +10,9 @@ import { until } from './until.js';
 export type Row = Record<string, any>;
 
 const TABLES = [
+  'webhook_deliveries',
+  'webhook_callbacks',
+  'webhooks',
   'schedule_firings',
   'schedules',
   'queue_tasks',

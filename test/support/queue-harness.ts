@@ -12,6 +12,7 @@ import { TaskHandler, type TaskOutcome, type TaskRun } from '../../src/queue/tas
 import { scheduleEntities } from '../../src/schedules/schedule.entity.js';
 import { Heartbeat } from '../../src/queue/workers/heartbeat.js';
 import { until } from './until.js';
+import { webhookEntities } from '../../src/webhooks/webhook.entity.js';
 
 export type Behaviour = (run: TaskRun) => Promise<TaskOutcome>;
 
@@ -112,7 +113,11 @@ export async function startQueue(
   }
   const module = await Test.createTestingModule({
     imports: [
-      DatabaseModule.forRoot({ url, poolSize: 5, entities: [...queueEntities, ...scheduleEntities] }),
+      DatabaseModule.forRoot({
+        url,
+        poolSize: 5,
+        entities: [...queueEntities, ...scheduleEntities, ...webhookEntities],
+      }),
       QueueModule.forRootAsync({
         handler: Handler,
         useFactory: () => ({ leaseSeconds: 3, pollSeconds: 0.2, shutdownGraceSeconds: 5, version: 'test', ...options }),

@@ -126,6 +126,21 @@ const registry = {
     title: 'There is no such schedule',
     action: 'See GET /api/schedules for the names.',
   },
+  webhook_not_found: {
+    status: 404,
+    title: 'There is no such webhook',
+    action: 'See GET /api/webhooks for the ids.',
+  },
+  delivery_not_found: {
+    status: 404,
+    title: 'There is no such delivery',
+    action: 'See GET /api/webhooks/{id}/deliveries; they are kept for 30 days.',
+  },
+  callback_not_found: {
+    status: 404,
+    title: 'The task has no callback that was called',
+    action: 'Check the task id, and that it was submitted with callback_url and has ended.',
+  },
   method_not_allowed: {
     status: 405,
     title: 'The method is not allowed here',

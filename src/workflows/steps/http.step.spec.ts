@@ -34,7 +34,7 @@ describe('http', () => {
   });
   afterEach(() => fixture.remove());
   afterAll(async () => {
-    await fetcher.onModuleDestroy();
+    await fetcher.onApplicationShutdown();
     server.closeAllConnections();
     server.close();
   });

@@ -9,6 +9,7 @@ import { limited, namedOutputs, outputText, valueAt, WHOLE_LIMIT } from './outpu
 import { StepLimit } from './step-limit.js';
 
 const MAX_BYTES = 1024 * 1024;
+const MAX_REDIRECTS = 5;
 /** What is shown of the answer to a request that failed. */
 const SHOWN_BYTES = 2048;
 /** Headers that belong to the connection, not to the request. */
@@ -90,6 +91,7 @@ export class HttpStep implements StepRunner {
         ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
         timeoutMs: durationMs(config.timeout ?? '30s'),
         maxBytes: MAX_BYTES,
+        maxRedirects: MAX_REDIRECTS,
         signal,
       });
     } catch (error) {

@@ -1,0 +1,84 @@
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { type EntityManager, In, Repository } from 'typeorm';
+import { eventPayload } from '../queue/events/event-payload.js';
+import { QueueTask } from '../queue/queue-task.entity.js';
+import { LedgerReader, type LedgerEvent } from '../queue/store/ledger-reader.js';
+import { wants } from './event-filter.js';
+import { type NewDelivery, OutboxStore } from './outbox-store.js';
+
+const ENDS = new Set<string>(['task.completed', 'task.failed', 'task.cancelled']);
+
+export interface Dispatched {
+  readonly deliveries: number;
+  /** There is more to read. */
+  readonly more: boolean;
+}
+
+/**
+ * Makes deliveries of the ledger's events. A page of it, what is made of it and the cursor behind it are one transaction
+ * under one lock for all instances: whoever dies in it has done nothing, and another reads the page again.
+ */
+@Injectable()
+export class Dispatcher {
+  constructor(
+    private readonly store: OutboxStore,
+    private readonly reader: LedgerReader,
+    @InjectRepository(QueueTask) private readonly tasks: Repository<QueueTask>,
+  ) {}
+
+  /** The next page; undefined where another instance is at it. */
+  async dispatch(): Promise<Dispatched | undefined> {
+    return this.store.exclusively(async (manager) => {
+      const page = await this.reader.page(await this.store.cursor(manager));
+      // Who is to be told is read after the page: whoever began before its last event is seen.
+      const deliveries = await this.deliveriesOf(manager, page.events);
+      if (deliveries.length > 0) await this.store.add(manager, deliveries);
+      if (page.events.length > 0 || !page.last) await this.store.move(manager, page.end);
+      return { deliveries: deliveries.length, more: !page.last };
+    });
+  }
+
+  /** Stops following where there is still nobody to tell. */
+  async rest(): Promise<void> {
+    await this.store.exclusively(async (manager) => {
+      const { wanted } = await this.store.look();
+      if (!wanted) await this.store.rest(manager);
+    });
+  }
+
+  private async deliveriesOf(manager: EntityManager, events: readonly LedgerEvent[]): Promise<NewDelivery[]> {
+    if (events.length === 0) return [];
+    const subscribers = await this.store.subscribers(manager);
+    const callbacks = await this.callbacksOf(manager, events);
+    return events.flatMap((event) => {
+      const told = subscribers.filter((subscriber) => wants(subscriber, event));
+      const callback = ENDS.has(event.type) ? callbacks.get(event.taskId) : undefined;
+      if (told.length === 0 && !callback) return [];
+      const made = {
+        ...{ event_id: event.id, type: event.type, task_id: event.taskId },
+        payload: JSON.stringify(eventPayload(event)),
+      };
+      return [
+        ...told.map(({ id }) => ({ ...made, webhook_id: id, lane: id })),
+        ...(callback ? [{ ...made, callback_id: callback.id, lane: new URL(callback.url).origin }] : []),
+      ];
+    });
+  }
+
+  /** The callbacks of the tasks that have ended here, by task. */
+  private async callbacksOf(manager: EntityManager, events: readonly LedgerEvent[]) {
+    const ended = [...new Set(events.filter(({ type }) => ENDS.has(type)).map(({ taskId }) => taskId))];
+    if (ended.length === 0 || !(await manager.existsBy('WebhookCallback', {}))) return new Map<string, never>();
+    const select = { taskId: true, metadata: true } as const;
+    const tasks = await this.tasks.find({ select, where: { taskId: In(ended) } });
+    const named = tasks.flatMap(({ taskId, metadata: { callback_id: id } }) =>
+      typeof id === 'string' && UUID.test(id) ? [[id, taskId] as const] : [],
+    );
+    const urls = await this.store.ended(manager, new Map(named));
+    const found = named.filter(([id]) => urls.has(id));
+    return new Map(found.map(([id, taskId]) => [taskId, { id, url: urls.get(id)! }]));
+  }
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

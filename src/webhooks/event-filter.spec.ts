@@ -1,0 +1,39 @@
+import type { LedgerEvent } from '../queue/store/ledger-reader.js';
+import { matchesName, wants } from './event-filter.js';
+
+describe('a pattern of names', () => {
+  it.each([
+    ['shop', 'shop', true],
+    ['shop', 'shop2', false],
+    ['*', '', true],
+    ['frontend-*', 'frontend-web', true],
+    ['frontend-*', 'my-frontend-web', false],
+    ['*-web', 'frontend-web', true],
+    ['a*a', 'a', false],
+    ['a*a', 'aa', true],
+    ['a*b*c', 'a-b-b-c', true],
+    ['a*b*c', 'a-c-b', false],
+    ['a.c', 'abc', false],
+  ])('%s for %s: %s', (pattern, name, fits) => expect(matchesName(pattern, name)).toBe(fits));
+
+  it('takes no time to speak of', () => {
+    expect(matchesName('a*'.repeat(100) + 'b', 'a'.repeat(255))).toBe(false);
+  });
+});
+
+describe('a filter', () => {
+  const event = { type: 'task.failed', appName: 'shop', cursor: { xid: '7', id: '3' } } as LedgerEvent;
+  const all = { events: ['*'], apps: null, beginsAt: '7' };
+  const moved = { ...event, cursor: { xid: '5', id: '1', within: { upTo: { xid: '8', id: '1' }, skip: 2 } } };
+
+  it.each([
+    [all, event, true],
+    [{ ...all, events: ['task.failed', 'task.completed'] }, event, true],
+    [{ ...all, events: ['task.completed'] }, event, false],
+    [{ ...all, apps: ['forum', 'sh*'] }, event, true],
+    [{ ...all, apps: ['forum'] }, event, false],
+    [{ ...all, apps: ['forum'] }, { ...event, appName: null }, false],
+    [{ ...all, beginsAt: '8' }, event, false],
+    [{ ...all, beginsAt: '8' }, moved, true],
+  ])('%j', (filter, given, wanted) => expect(wants(filter, given)).toBe(wanted));
+});
