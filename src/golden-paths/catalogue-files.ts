@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, extname, relative, resolve, sep } from 'node:path';
-import { Problem, type ProblemItem } from '../common/problem/problem.js';
+import { MAX_ERRORS, Problem, type ProblemItem } from '../common/problem/problem.js';
 import { inOrder } from '../common/yaml/document-errors.js';
 import { type DocumentIssue, toItem } from '../common/yaml/document-issue.js';
 import { parseDocuments } from '../common/yaml/parse-documents.js';
@@ -13,6 +13,11 @@ export class CatalogueFiles {
 
   /** `catalogue` is the file that names the others. */
   constructor(readonly catalogue: string) {}
+
+  /** There is more wrong than anybody is told: no reason to read on. */
+  get full(): boolean {
+    return this.faults.length >= MAX_ERRORS;
+  }
 
   /** The documents of a file; undefined, and noted with `fix`, where it cannot be read. */
   documents(file: string, fix: string): Promise<readonly ParsedDocument[] | undefined> {
@@ -38,7 +43,12 @@ export class CatalogueFiles {
   }
 
   note(file: string | undefined, document: ParsedDocument, issues: readonly DocumentIssue[]): void {
-    this.add(file, inOrder(issues.map((issue) => toItem(document, issue))));
+    // Columns are counted: in one long line, of many issues, that would take minutes.
+    const first = issues
+      .map((issue) => ({ issue, offset: document.offsetOf(issue.path, issue.part, issue.within) }))
+      .sort((a, b) => a.offset - b.offset)
+      .slice(0, Math.max(0, MAX_ERRORS - this.faults.length));
+    this.add(file, inOrder(first.map(({ issue }) => toItem(document, issue))));
   }
 
   /** What `action` gives; where it throws a Problem, its errors are noted. */

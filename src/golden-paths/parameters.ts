@@ -1,7 +1,7 @@
 import { didYouMean } from '../common/did-you-mean.js';
 import { DURATION_EXAMPLES, parseDuration } from '../common/duration.js';
 import { Pattern } from '../common/pattern.js';
-import type { ProblemItem } from '../common/problem/problem.js';
+import { MAX_ERRORS, type ProblemItem } from '../common/problem/problem.js';
 
 export const PARAMETER_TYPES = ['string', 'int', 'bool', 'duration', 'enum'] as const;
 export type ParameterType = (typeof PARAMETER_TYPES)[number];
@@ -38,6 +38,7 @@ export function checkParameters(
   const problems: ProblemItem[] = [];
   const known = Object.keys(definitions);
   for (const name of Object.keys(given)) {
+    if (problems.length >= MAX_ERRORS) break;
     if (!Object.hasOwn(definitions, name)) problems.push(unknownParameter(name, known, prefix));
   }
   for (const [name, definition] of Object.entries(definitions)) {

@@ -1,5 +1,5 @@
 import { didYouMean } from '../common/did-you-mean.js';
-import type { DocumentIssue } from '../common/yaml/document-issue.js';
+import { type DocumentIssue, MAX_COUNTED } from '../common/yaml/document-issue.js';
 import type { DocumentPath } from '../common/yaml/document-path.js';
 import { isMapping } from '../common/yaml/is-mapping.js';
 import { describeValue } from '../common/yaml/plain-words.js';
@@ -23,6 +23,7 @@ export function readDescription(
   }
   for (const key of Object.keys(entry)) {
     if (KEYS.includes(key)) continue;
+    if (issues.length > MAX_COUNTED) break;
     const meant = didYouMean(key, KEYS);
     const hint = meant ? `Did you mean '${meant}'?` : `Known: ${KEYS.join(', ')}.`;
     issues.push({ path: [...path, key], part: 'key', message: `unknown key '${key.slice(0, 80)}'`, hint });

@@ -1,7 +1,7 @@
 import { didYouMean } from '../common/did-you-mean.js';
 import { DURATION_EXAMPLES, parseDuration } from '../common/duration.js';
 import { Pattern } from '../common/pattern.js';
-import type { DocumentIssue } from '../common/yaml/document-issue.js';
+import { type DocumentIssue, MAX_COUNTED } from '../common/yaml/document-issue.js';
 import type { DocumentPath } from '../common/yaml/document-path.js';
 import { isMapping } from '../common/yaml/is-mapping.js';
 import { describeValue } from '../common/yaml/plain-words.js';
@@ -68,6 +68,7 @@ function readParameter(raw: Record<string, unknown>, path: DocumentPath, issues:
     issues.push({ path: [...path, key], message, ...(hint === undefined ? {} : { hint }) });
   for (const key of Object.keys(raw)) {
     if (KEYS.includes(key)) continue;
+    if (issues.length > MAX_COUNTED) break;
     const meant = didYouMean(key, KEYS);
     wrong(key, `unknown key '${key.slice(0, 80)}'`, meant ? `Did you mean '${meant}'?` : `Known: ${KEYS.join(', ')}.`);
   }

@@ -1,5 +1,5 @@
 import { didYouMean } from '../common/did-you-mean.js';
-import { Problem, type ProblemItem } from '../common/problem/problem.js';
+import { MAX_ERRORS, Problem, type ProblemItem } from '../common/problem/problem.js';
 import { isMapping } from '../common/yaml/is-mapping.js';
 import { parseDocument } from '../common/yaml/parse-document.js';
 import type { InstanceChange } from './store/instance-store.js';
@@ -21,6 +21,7 @@ export function readInstanceChange(body: Buffer | undefined): InstanceChange {
   const given = isMapping(value) ? Object.entries(value) : [];
   const errors: ProblemItem[] = [];
   for (const [name, wanted] of given) {
+    if (errors.length >= MAX_ERRORS) break;
     const rule = Object.hasOwn(RULES, name) ? RULES[name] : undefined;
     if (!rule) {
       const meant = didYouMean(name, NAMES);

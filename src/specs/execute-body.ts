@@ -1,6 +1,6 @@
 import { readLabels } from '../common/http/labels.js';
 import { didYouMean } from '../common/did-you-mean.js';
-import { Problem, type ProblemItem } from '../common/problem/problem.js';
+import { MAX_ERRORS, Problem, type ProblemItem } from '../common/problem/problem.js';
 import { toItem, type DocumentIssue } from '../common/yaml/document-issue.js';
 import { isMapping } from '../common/yaml/is-mapping.js';
 import { documentKindOf } from '../common/yaml/media-type.js';
@@ -36,6 +36,7 @@ export function readExecution(
   const issue = (issue: DocumentIssue) => errors.push(toItem(document, issue));
   for (const key of Object.keys(fields)) {
     if (KEYS.includes(key)) continue;
+    if (errors.length >= MAX_ERRORS) break;
     const meant = didYouMean(key, KEYS);
     const hint = meant ? `Did you mean '${meant}'?` : `Known: ${KEYS.join(', ')}.`;
     issue({ path: [key], part: 'key', message: `unknown key '${key.slice(0, 80)}'`, hint });

@@ -1,4 +1,3 @@
-import { plainToInstance } from 'class-transformer';
 import {
   ArrayMaxSize,
   ArrayMinSize,
@@ -13,7 +12,7 @@ import { didYouMean } from '../common/did-you-mean.js';
 import { IsText } from '../common/http/is-text.js';
 import { IsTime } from '../common/http/is-time.js';
 import { invalidParameters } from '../common/http/query.pipe.js';
-import type { ProblemItem } from '../common/problem/problem.js';
+import { MAX_ERRORS, type ProblemItem } from '../common/problem/problem.js';
 import { isMapping } from '../common/yaml/is-mapping.js';
 import { parseDocument } from '../common/yaml/parse-document.js';
 import type { BulkFilter, BulkKind } from '../queue/bulk/bulk-filter.js';
@@ -73,10 +72,11 @@ export function readBulkBody(kind: BulkKind, body: Buffer | undefined): BulkRequ
   if (!isMapping(given)) {
     throw invalidParameters([{ message: `the body must be a JSON object with some of ${known.join(', ')}` }]);
   }
-  const errors = Object.keys(given).flatMap((name) => unknownField(name, known));
+  const unknown = Object.keys(given).filter((name) => !known.includes(name));
+  const errors = unknown.slice(0, MAX_ERRORS).map((name) => unknownField(name, known));
   // null is a field left out, as many a client writes it.
   const names = known.filter((name) => Object.hasOwn(given, name) && given[name] !== null);
-  const value = plainToInstance(BulkBody, Object.fromEntries(names.map((name) => [name, given[name]])));
+  const value = Object.assign(new BulkBody(), Object.fromEntries(names.map((name) => [name, given[name]])));
   for (const { property, constraints = {} } of validateSync(value)) {
     const rule = Object.values(constraints)[0] ?? 'is not valid';
     const is = JSON.stringify(given[property]).slice(0, 100);
@@ -96,11 +96,10 @@ function wrongIds(ids: unknown): ProblemItem[] {
   return wrong.slice(0, 100).map((path) => ({ path, message: `'${path}' must be the id of a task` }));
 }
 
-function unknownField(name: string, known: readonly string[]): ProblemItem[] {
-  if (known.includes(name)) return [];
+function unknownField(name: string, known: readonly string[]): ProblemItem {
   const meant = didYouMean(name, known);
   const hint = meant === undefined ? `Known here: ${known.join(', ')}.` : `Did you mean '${meant}'?`;
-  return [{ path: name.slice(0, 80), message: `unknown field '${name.slice(0, 80)}'`, hint }];
+  return { path: name.slice(0, 80), message: `unknown field '${name.slice(0, 80)}'`, hint };
 }
 
 /** A body that was left out by mistake must not be a verb on everything. */

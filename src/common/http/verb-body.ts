@@ -1,5 +1,5 @@
 import { didYouMean } from '../did-you-mean.js';
-import { Problem, type ProblemItem } from '../problem/problem.js';
+import { MAX_ERRORS, Problem, type ProblemItem } from '../problem/problem.js';
 import { isMapping } from '../yaml/is-mapping.js';
 import { parseDocument } from '../yaml/parse-document.js';
 
@@ -19,6 +19,7 @@ export function readVerbBody<Fields extends VerbFields>(
     errors.push({ message: `the body must be a JSON object with ${names.join(', ')}, or nothing` });
   }
   for (const [name, given] of Object.entries(isMapping(value) ? value : {})) {
+    if (errors.length >= MAX_ERRORS) break;
     const limit = fields[name];
     if (!Object.hasOwn(fields, name)) {
       const meant = didYouMean(name, names);

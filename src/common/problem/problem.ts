@@ -1,4 +1,11 @@
+import { shorten } from '../yaml/document-path.js';
 import { ERROR_CODES, type ErrorCode } from './error-codes.js';
+
+/** More are noise: nobody corrects them one by one. */
+export const MAX_ERRORS = 100;
+/** What is said of an input stays short, whatever the input was. */
+const MAX_PATH = 500;
+const MAX_SENTENCE = 1_000;
 
 /** One thing that is wrong in the input: where, what, and what to do about it. */
 export interface ProblemItem {
@@ -36,17 +43,19 @@ export interface ProblemOptions {
 export class Problem extends Error {
   override readonly name = 'Problem';
   readonly status: number;
+  readonly detail: string;
   readonly errors: readonly ProblemItem[];
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(
     readonly code: ErrorCode,
-    readonly detail: string,
+    detail: string,
     options: ProblemOptions = {},
   ) {
-    super(detail, options.cause === undefined ? undefined : { cause: options.cause });
+    super(shorten(detail, 2 * MAX_SENTENCE), options.cause === undefined ? undefined : { cause: options.cause });
     this.status = ERROR_CODES[code].status;
-    this.errors = options.errors ?? [];
+    this.detail = this.message;
+    this.errors = (options.errors ?? []).slice(0, MAX_ERRORS).map(shortened);
     this.headers = options.headers ?? {};
   }
 
@@ -61,4 +70,15 @@ export class Problem extends Error {
       ...(this.errors.length > 0 ? { errors: this.errors } : {}),
     };
   }
+}
+
+function shortened(item: ProblemItem): ProblemItem {
+  const { path = '', message, hint = '' } = item;
+  if (path.length <= MAX_PATH && message.length <= MAX_SENTENCE && hint.length <= MAX_SENTENCE) return item;
+  return {
+    ...item,
+    ...(path === '' ? {} : { path: shorten(path, MAX_PATH) }),
+    message: shorten(message, MAX_SENTENCE),
+    ...(hint === '' ? {} : { hint: shorten(hint, MAX_SENTENCE) }),
+  };
 }

@@ -1,6 +1,6 @@
 import { didYouMean } from '../../common/did-you-mean.js';
 import { DURATION_EXAMPLES, parseDuration } from '../../common/duration.js';
-import type { DocumentIssue } from '../../common/yaml/document-issue.js';
+import { type DocumentIssue, MAX_COUNTED } from '../../common/yaml/document-issue.js';
 import { type DocumentPath, shorten } from '../../common/yaml/document-path.js';
 import { isMapping } from '../../common/yaml/is-mapping.js';
 import type { ParsedDocument } from '../../common/yaml/parsed-document.js';
@@ -97,6 +97,7 @@ export class Fields {
     if (entries === undefined) return undefined;
     const texts: Record<string, string> = {};
     for (const [name, value] of Object.entries(entries.raw)) {
+      if (this.issues.length > MAX_COUNTED) break;
       if (!names.pattern.test(name)) {
         const message = `'${shorten(name, 80)}' is not a valid name of ${names.of}`;
         entries.wrong([name], message, names.allowed, 'key');
@@ -114,6 +115,7 @@ export class Fields {
   unknownKeys(known: readonly string[], where: string): void {
     for (const key of Object.keys(this.raw)) {
       if (known.includes(key)) continue;
+      if (this.issues.length > MAX_COUNTED) return;
       const meant = didYouMean(key, known);
       const hint = meant === undefined ? `Known here: ${known.join(', ')}.` : `Did you mean '${meant}'?`;
       this.wrong([key], `unknown key '${shorten(key, 80)}' in ${where}`, hint, 'key');
