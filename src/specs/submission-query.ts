@@ -1,5 +1,5 @@
 import { Type } from 'class-transformer';
-import { IsIn, IsInt, IsNumber, IsOptional, Matches, Max, Min } from 'class-validator';
+import { IsIn, IsInt, IsNumber, IsOptional, Length, Matches, Max, Min } from 'class-validator';
 import { DURATION_EXAMPLES } from '../common/duration.js';
 import { IsText } from '../common/http/is-text.js';
 import { IsTime } from '../common/http/is-time.js';
