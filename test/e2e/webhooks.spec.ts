@@ -231,11 +231,12 @@ describe('webhooks', () => {
     let service = await start();
     const target = await receiver();
     const { id } = await subscribe(service, target);
-    // Nothing is taken from the ledger while somebody else has the dispatcher's lock; attempts hang.
+    // Attempts hang, so that some are under way and some not made yet when the service dies.
     target.respond = () => undefined;
     const tasks = await Promise.all(Array.from({ length: 10 }, () => service.submit(documentOf('true'))));
     await target.waitFor(1);
     await service.kill();
+    // The dead service's leases are over.
     await database.query(`UPDATE webhook_deliveries SET due_at = now() WHERE claim IS NOT NULL`);
     target.respond = (response) => response.writeHead(200).end();
     service = await start();
