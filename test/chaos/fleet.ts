@@ -27,6 +27,13 @@ export class Fleet {
     );
   }
 
+  /** One that takes submissions and runs nothing: no step can end it. */
+  async startApi(): Promise<ServiceProcess> {
+    const service = this.launch({ ROLE: 'api' });
+    await service.listening();
+    return service;
+  }
+
   /** SIGKILL; resolves when no process of its steps is left, and another instance has taken its place. */
   async killAndReplace(service: ServiceProcess): Promise<void> {
     this.services.splice(this.services.indexOf(service), 1);
@@ -42,7 +49,14 @@ export class Fleet {
     await replaced;
   }
 
-  private launch(): ServiceProcess {
+  /** New instances for those that have ended. */
+  async replaceDead(): Promise<void> {
+    const dead = this.services.filter((service) => !service.running);
+    for (const service of dead) this.services.splice(this.services.indexOf(service), 1);
+    await this.grow(dead.length);
+  }
+
+  private launch(env: Readonly<Record<string, string>> = {}): ServiceProcess {
     const dataDir = newFolder();
     const service = ServiceProcess.launch({
       dataDir,
@@ -52,6 +66,7 @@ export class Fleet {
         QUEUE_WORKERS: '4',
         STEP_KILL_GRACE_SECONDS: '0.5',
         ...this.env,
+        ...env,
       },
     });
     // For steps that are to end their service.

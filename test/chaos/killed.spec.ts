@@ -59,8 +59,13 @@ it('instances killed at any moment lose no task, and double only what the ledger
 
   await allEnd(query, load.accepted);
   await becomesSound(query);
-  const stored = await query(`SELECT task_id FROM queue_tasks WHERE status NOT IN ('completed', 'failed', 'cancelled')`);
-  await allEnd(query, stored.map((row) => row.task_id as string));
+  const stored = await query(
+    `SELECT task_id FROM queue_tasks WHERE status NOT IN ('completed', 'failed', 'cancelled')`,
+  );
+  await allEnd(
+    query,
+    stored.map((row) => row.task_id as string),
+  );
   const verdict = await judge(query, file, load.accepted, ['first', 'second']);
   const recovery = await slowestRecoveryMs(query, fleet.killedAt);
   report('instances killed', {

@@ -36,7 +36,12 @@ export async function submitTo(service: ServiceProcess, document: object, load: 
 export async function submitMany(
   pick: () => ServiceProcess,
   document: object,
-  { load, wanted, lanes = 4, ended = () => false }: { load: Load; wanted: number; lanes?: number; ended?: () => boolean },
+  {
+    load,
+    wanted,
+    lanes = 4,
+    ended = () => false,
+  }: { load: Load; wanted: number; lanes?: number; ended?: () => boolean },
 ): Promise<void> {
   let under = 0;
   const lane = async () => {

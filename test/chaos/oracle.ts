@@ -23,7 +23,10 @@ export async function allEnd(query: Query, taskIds: readonly string[], timeoutMs
                WHERE task_id = ANY($1) AND status IN ('completed', 'failed', 'cancelled')`;
   let n = 0;
   const what = () => `${taskIds.length} tasks have ended (${n} have)`;
-  await until(what, async () => (n = (await query(sql, [taskIds]))[0].n) >= taskIds.length, { timeoutMs, everyMs: 100 });
+  await until(what, async () => (n = (await query(sql, [taskIds]))[0].n) >= taskIds.length, {
+    timeoutMs,
+    everyMs: 100,
+  });
 }
 
 export async function becomesSound(query: Query): Promise<void> {
