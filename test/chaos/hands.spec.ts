@@ -60,7 +60,14 @@ it('hands in psql neither stop the queue nor go without a trace', async () => {
   const sql = `SELECT task_id FROM queue_tasks WHERE status = $1`;
   const completed = (await query(sql, ['completed'])).map(({ task_id }) => task_id as string);
   const cancelled = await query(sql, ['cancelled']);
-  const verdict = await judge(query, file, completed, ['first', 'second']);
+  // Who deletes a lease takes the task from its worker: the sweep makes it run again.
+  const verdict = await judge(
+    query,
+    file,
+    completed,
+    ['first', 'second'],
+    `cause = 'lease_lost' OR actor LIKE 'sweep:%'`,
+  );
   const signed = await query(
     `SELECT task_id FROM queue_task_events WHERE kind = 'transition' AND to_status = 'cancelled' AND actor = 'jane'`,
   );
@@ -72,8 +79,7 @@ it('hands in psql neither stop the queue nor go without a trace', async () => {
     lost: verdict.lost.length,
   });
   expect(completed.length + cancelled.length).toBe(load.accepted.length);
-  // Who deletes a lease makes its task run again: that is not a lost lease of the ledger's.
-  expect(verdict).toMatchObject({ lost: [], notEndedOnce: [] });
+  expect(verdict).toMatchObject({ lost: [], unexplained: [], notEndedOnce: [] });
   expect(signed.length).toBe(changed.status);
   expect(cancelled.length).toBe(changed.status);
 });

@@ -41,10 +41,13 @@ export async function judge(
   file: string,
   accepted: readonly string[],
   steps: readonly string[],
+  /** What may cut an attempt off, as SQL on its event from running to pending. */
+  cutOff = `cause = 'lease_lost'`,
 ): Promise<Verdict> {
   const attempts = effectsIn(file);
   const lostLeases = await query(
-    `SELECT task_id || ' ' || attempt AS run FROM queue_task_events WHERE cause = 'lease_lost' AND kind = 'transition'`,
+    `SELECT task_id || ' ' || attempt AS run FROM queue_task_events
+     WHERE kind = 'transition' AND from_status = 'running' AND (${cutOff})`,
   );
   const explained = new Set(lostLeases.map(({ run }) => run as string));
   let doubled = 0;

@@ -26,7 +26,7 @@ export function diceFor(test: string): Dice {
 }
 
 /** The line of numbers that a test leaves; past jest's own console, which would wrap it. */
-export function report(test: string, numbers: Record<string, unknown>): void {
+export function report(test: string, numbers: Record<string, string | number>): void {
   const parts = Object.entries(numbers).map(([name, value]) => `${name}=${value}`);
   process.stdout.write(`chaos: ${test}: ${parts.join(' ')} (CHAOS_SEED=${SEED})\n`);
 }
