@@ -1,4 +1,5 @@
-const shared = {
+/** What all projects have in common, those of test/chaos too. */
+export const shared = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
   setupFiles: ['<rootDir>/test/support/test-globals.ts'],

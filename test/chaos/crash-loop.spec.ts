@@ -1,0 +1,64 @@
+import { join } from 'node:path';
+import { documentOf } from '../e2e/documents.js';
+import { cleanUp, newFolder } from '../support/service-process.js';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { until } from '../support/until.js';
+import { Fleet } from './fleet.js';
+import { effect, newLoad, submitMany, submitTo } from './load.js';
+import { allEnd, becomesSound, judge } from './oracle.js';
+import { report } from './round.js';
+
+const TASKS_BESIDE = 60;
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+
+afterAll(async () => {
+  await cleanUp();
+  await database.drop();
+});
+
+it('a step that kills its worker each time is given up after three, and the queue goes on', async () => {
+  const file = join(newFolder(), 'effects');
+  const query = database.query.bind(database);
+  // One worker each: what runs beside such a step shares its fate, and its count.
+  const fleet = new Fleet(database.url, { QUEUE_WORKERS: '1' });
+  const api = await fleet.startApi();
+  await fleet.grow(2);
+  const poison = newLoad();
+  const load = newLoad();
+  const deadly = `kill -KILL "$(cat "\${PWD%/workspaces/*}/service.pid")"; sleep 300`;
+  await submitTo(api, documentOf(deadly), poison);
+  const taskId = poison.accepted[0]!;
+
+  const status = async () => (await query('SELECT status FROM queue_tasks WHERE task_id = $1', [taskId]))[0]!.status;
+  let deaths = 0;
+  for (;;) {
+    const died = () => fleet.services.filter((service) => !service.running);
+    await until(
+      'a worker dies, or the task is given up',
+      async () => died().length > 0 || (await status()) === 'failed',
+    );
+    if (died().length === 0) break;
+    deaths += died().length;
+    await fleet.replaceDead();
+    // The queue goes on meanwhile.
+    await submitMany(() => api, documentOf(effect(file, 'beside')), {
+      ...{ load, wanted: Math.min(TASKS_BESIDE, deaths * 20) },
+    });
+  }
+
+  await allEnd(query, load.accepted);
+  await becomesSound(query);
+  const verdict = await judge(query, file, load.accepted, ['beside']);
+  report('a step that kills its worker', { tasks: load.accepted.length, deaths, lost: verdict.lost.length });
+  expect(deaths).toBe(3);
+  const [task] = await query('SELECT status, cause, crashes, attempt FROM queue_tasks WHERE task_id = $1', [taskId]);
+  expect(task).toEqual({ status: 'failed', cause: 'crash_loop', crashes: 3, attempt: 3 });
+  expect(verdict).toMatchObject({ lost: [], unexplained: [], notEndedOnce: [], zombieWrites: 0 });
+  const others = await query(`SELECT task_id FROM queue_tasks WHERE status <> 'completed' AND task_id <> $1`, [taskId]);
+  expect(others).toEqual([]);
+});

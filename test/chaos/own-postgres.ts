@@ -1,0 +1,79 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync, statSync } from 'node:fs';
+import pg from 'pg';
+import { startEmbeddedPostgres } from '../../src/database/embedded/embedded-postgres.js';
+import { migrate } from '../../src/database/migrate.js';
+import { isRunning } from '../support/processes.js';
+import { newFolder, postmasterOf } from '../support/service-process.js';
+import { until } from '../support/until.js';
+
+/** The processes die, not the machine: what is committed is with the kernel, and stays. */
+const SETTINGS = { fsync: 'off', full_page_writes: 'off', max_connections: '100' };
+
+/** A PostgreSQL that a test may end as it likes and start again at the same address; it is gone after `cleanUp()`. */
+export class OwnPostgres {
+  private constructor(
+    readonly url: string,
+    private readonly folder: string,
+    private readonly command: readonly string[],
+  ) {}
+
+  static async start(): Promise<OwnPostgres> {
+    const folder = newFolder();
+    const first = await startEmbeddedPostgres({ dataDir: folder, settings: SETTINGS });
+    await migrate(first.url);
+    const command = readFileSync(`/proc/${postmasterOf(folder)!}/cmdline`, 'utf8')
+      .split('\0')
+      .slice(0, -1);
+    await first.stop();
+    const own = new OwnPostgres(first.url, folder, command);
+    await own.comeBack();
+    return own;
+  }
+
+  /** SIGQUIT: without goodbye, to recover from its log. */
+  async goDown(): Promise<void> {
+    const pid = postmasterOf(this.folder)!;
+    process.kill(pid, 'SIGQUIT');
+    await until('PostgreSQL has ended', () => !isRunning(pid));
+  }
+
+  /** Resolves when it answers. */
+  async comeBack(): Promise<void> {
+    const [program, ...args] = this.command;
+    const { uid, gid } = statSync(args[args.indexOf('-D') + 1]!);
+    // Processes of the server before may not have noticed its end: then this one ends, and the next try is another one.
+    let server: ChildProcess | undefined;
+    const answers = async () => {
+      if (server?.exitCode !== null) {
+        server = spawn(program!, args, { uid, gid, cwd: '/', env: {}, stdio: 'ignore', detached: true });
+        server.unref();
+      }
+      return this.query('SELECT 1').then(
+        () => true,
+        () => false,
+      );
+    };
+    await until('PostgreSQL answers', answers, { everyMs: 50 });
+  }
+
+  /** Ends all sessions but its own. */
+  async terminateConnections(): Promise<number> {
+    const sql = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`;
+    return (await this.query(sql)).length;
+  }
+
+  /** Over a connection of its own, since no other lasts. */
+  readonly query = async (sql: string, params?: unknown[]): Promise<pg.QueryResult['rows']> => {
+    const client = new pg.Client({ connectionString: this.url, connectionTimeoutMillis: 2_000, query_timeout: 10_000 });
+    client.on('error', () => undefined);
+    await client.connect();
+    try {
+      return (await client.query(sql, params)).rows;
+    } finally {
+      // Not waited for: it may never hear of an end that the server had not the time to say.
+      void client.end().catch(() => undefined);
+    }
+  };
+}
