@@ -1,5 +1,7 @@
-import type { TaskPriority } from '../queue/queue-options.js';
+import { ApiProperty } from '@nestjs/swagger';
+import { TASK_PRIORITIES, type TaskPriority } from '../queue/queue-options.js';
 import type { PlannedTask } from '../workflows/task-planner.js';
+import { CATCH_UPS, OVERLAPS } from './schedule.entity.js';
 import type { CatchUp, FiringOutcome, Overlap, Schedule, ScheduleFiring } from './schedule.entity.js';
 
 export class ScheduleView {
@@ -17,10 +19,13 @@ export class ScheduleView {
   /** A Score document; null for none. */
   spec: Record<string, unknown> | null;
   labels: Record<string, string>;
+  @ApiProperty({ enum: TASK_PRIORITIES })
   priority: TaskPriority;
   /** allow, skip or replace: what happens while an earlier task of it has not ended. */
+  @ApiProperty({ enum: OVERLAPS })
   overlap: Overlap;
   /** none, one or all: what happens to due times that passed while nothing ran. */
+  @ApiProperty({ enum: CATCH_UPS })
   catch_up: CatchUp;
   paused: boolean;
   /** Null: it will not fire. */
@@ -43,6 +48,7 @@ export class SchedulePage {
 export class FiringView {
   fire_time: Date;
   /** enqueued, skipped (an earlier task had not ended), missed (nothing ran then) or failed. */
+  @ApiProperty({ enum: ['enqueued', 'skipped', 'missed', 'failed'] })
   outcome: FiringOutcome;
   /** Somebody asked for it. */
   by_hand: boolean;

@@ -1,3 +1,4 @@
+import { ApiProperty } from '@nestjs/swagger';
 import type { Job, JobStatus } from '../queue/store/job-store.js';
 import { filterToJson } from '../queue/bulk/bulk-filter.js';
 import { TaskView } from './task.dto.js';
@@ -58,6 +59,7 @@ export class JobView {
   filter: Record<string, unknown>;
   reason: string | null;
   /** running, stopped, completed or failed. */
+  @ApiProperty({ enum: ['running', 'stopped', 'completed', 'failed'] })
   status: JobStatus;
   /** The tasks it was for when it began. */
   total: number;

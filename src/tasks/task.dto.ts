@@ -1,7 +1,8 @@
+import { ApiProperty } from '@nestjs/swagger';
 import type { QueueTaskDecision, QueueTaskEvent, QueueTaskStep } from '../queue/queue-task-records.entity.js';
 import type { QueueTask } from '../queue/queue-task.entity.js';
 import type { Approval } from '../workflows/approval.js';
-import { isTerminal, type TaskStatus } from '../queue/task-status.js';
+import { isTerminal, TASK_STATUSES, type TaskStatus } from '../queue/task-status.js';
 
 export class DecisionView {
   /** approve or reject. */
@@ -51,6 +52,7 @@ export class TaskView {
   workflow_name: string;
   golden_path: string | null;
   /** scheduled, pending, running, waiting, retrying, completed, failed or cancelled. */
+  @ApiProperty({ enum: TASK_STATUSES })
   status: TaskStatus;
   /** Numbers the claims; never falls. */
   attempt: number;

@@ -1,3 +1,4 @@
+import { ApiProperty } from '@nestjs/swagger';
 import { messageId } from './message.js';
 import { shownUrl } from './outbound-url.js';
 import type { Answer } from './sender.js';
@@ -45,6 +46,7 @@ export class DeliveryView {
   type: string;
   task_id: string;
   /** pending (also between attempts), delivered or failed. */
+  @ApiProperty({ enum: ['pending', 'delivered', 'failed'] })
   status: DeliveryStatus;
   attempts: number;
   /** Null: none comes, or one is under way. */

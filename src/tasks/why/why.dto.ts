@@ -1,4 +1,5 @@
-import type { TaskStatus } from '../../queue/task-status.js';
+import { ApiProperty } from '@nestjs/swagger';
+import { TASK_STATUSES, type TaskStatus } from '../../queue/task-status.js';
 
 /** The one thing that a task waits for. `code` says which; the fields beside it belong to that code. */
 export class Blocker {
@@ -93,6 +94,7 @@ export class ChainLink {
 
 export class TaskWhy {
   task_id: string;
+  @ApiProperty({ enum: TASK_STATUSES })
   status: TaskStatus;
   /** The answer in one sentence. */
   summary: string;
