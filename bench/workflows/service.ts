@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import 'reflect-metadata';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -31,7 +32,12 @@ export class WorkflowService {
 
   static async start(databaseUrl: string): Promise<WorkflowService> {
     const folder = await mkdtemp(join(tmpdir(), 'turnpike-bench-workflows-'));
-    const settings = Object.assign(new Settings(), { ROLE: 'worker', DATA_DIR: folder });
+    const settings = Object.assign(new Settings(), {
+      ROLE: 'worker',
+      // Whoever fires schedules plans tasks.
+      GOLDEN_PATHS_FILE: fileURLToPath(new URL('../../goldenpaths.yaml', import.meta.url)),
+      DATA_DIR: folder,
+    });
     const app = AppModule.forRoot({ settings, databaseUrl, adminToken: 'bench-admin-token-0123456789' });
     const module = { module: BenchModule, imports: [app], providers: [NoOp] };
     // Nest logs several lines a task at 'log'; xargs prints nothing either.
