@@ -56,6 +56,21 @@ describe('EventFollower', () => {
     expect(page).toHaveBeenCalledTimes(1);
   });
 
+  it('reads anew for whoever stands inside a page of another order: it does not tell what another instance has told', async () => {
+    const { next, add, page } = setup();
+    const reader = next(at(0));
+    await advance();
+    add(2);
+    const moved = (id: number, skip: number) =>
+      ({ id: String(id), cursor: { ...at(id), within: { upTo: at(2), skip } } }) as LedgerEvent;
+    page.mockResolvedValueOnce({ events: [moved(1, 1), moved(2, 2)], end: at(2), last: true });
+    await advance(100);
+    expect((await reader).ids).toEqual([1, 2]);
+    expect(await next(at(1))).toMatchObject({ ids: [2], live: false });
+    expect(page).toHaveBeenLastCalledWith(at(1));
+    expect(await next(at(0))).toMatchObject({ ids: [1, 2], live: true });
+  });
+
   it('looks at once when it is woken, and otherwise after 100 ms', async () => {
     const { next, add, page, hear } = setup();
     const reader = next(at(0));

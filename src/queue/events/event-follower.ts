@@ -98,9 +98,13 @@ export class EventFollower implements OnModuleInit {
     // From the newest back: most readers have had all but the last page.
     let first = this.kept.length;
     while (first > 0 && isBehind(this.kept[first - 1]!.end, after)) first--;
+    // A place inside a page whose events were put into another order says nothing of which of them the reader has had.
+    const page = this.kept[first];
+    const begins = first === 0 ? start : this.kept[first - 1]!.end;
+    if (page?.events.some(({ cursor }) => cursor.within) && isBehind(after, begins)) return undefined;
     const events = this.kept.slice(first).flatMap((page, n) =>
       // Only the first can begin before the cursor, and only where that was not given out as the end of a page.
-      n === 0 ? page.events.filter(({ cursor }) => isBehind(cursor.within?.upTo ?? cursor, after)) : page.events,
+      n === 0 ? page.events.filter(({ cursor }) => isBehind(cursor, after)) : page.events,
     );
     return { events, end: isBehind(end, after) ? end : after, live: true };
   }
