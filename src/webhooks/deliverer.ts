@@ -131,8 +131,8 @@ export class Deliverer {
       if (claimed.failing) await this.store.noteSuccess(webhookId);
     } else if (answer.status === GONE) {
       const reason = 'the endpoint answered 410: it is gone';
-      if (await this.store.switchOff(webhookId, reason)) this.tellOff(claimed, reason);
-    } else if (await this.store.noteFailure(webhookId)) {
+      if (await this.store.switchOff(webhookId, claimed.url, reason)) this.tellOff(claimed, reason);
+    } else if (await this.store.noteFailure(webhookId, claimed.url)) {
       this.tellOff(claimed, 'every delivery has failed for days');
     }
   }

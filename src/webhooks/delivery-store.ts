@@ -109,21 +109,21 @@ export class DeliveryStore {
     await this.dataSource.query(sql, [webhookId]);
   }
 
-  /** Switches the webhook off where it has failed for so long; true where this did it. */
-  async noteFailure(webhookId: string): Promise<boolean> {
-    const since = 'UPDATE webhooks SET failing_since = now() WHERE id = $1 AND failing_since IS NULL';
-    await this.dataSource.query(since, [webhookId]);
+  /** Switches the webhook off where it has failed for so long; true where this did it. An address it had before is no matter. */
+  async noteFailure(webhookId: string, url: string): Promise<boolean> {
+    const since = 'UPDATE webhooks SET failing_since = now() WHERE id = $1 AND url = $2 AND failing_since IS NULL';
+    await this.dataSource.query(since, [webhookId, url]);
     const reason = 'every delivery has failed for 5 days';
-    return this.switchOff(webhookId, reason, `AND failing_since < now() - ${GIVE_UP}`);
+    return this.switchOff(webhookId, url, reason, `AND failing_since < now() - ${GIVE_UP}`);
   }
 
-  /** True where it was on. */
-  switchOff(webhookId: string, reason: string, where = ''): Promise<boolean> {
+  /** True where it was on, and still has that address. */
+  switchOff(webhookId: string, url: string, reason: string, where = ''): Promise<boolean> {
     return this.dataSource.transaction('READ COMMITTED', async (manager) => {
       const [rows] = await manager.query<[unknown[], number]>(
         `UPDATE webhooks SET enabled = false, disabled_reason = $2, updated_at = now()
-         WHERE id = $1 AND enabled ${where} RETURNING id`,
-        [webhookId, reason],
+         WHERE id = $1 AND enabled AND url = $3 ${where} RETURNING id`,
+        [webhookId, reason, url],
       );
       if (rows.length === 0) return false;
       const note = { actor: `webhook:${webhookId}`, cause: 'webhook_disabled' };

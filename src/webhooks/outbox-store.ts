@@ -97,7 +97,8 @@ export class OutboxStore {
   async prune(): Promise<boolean> {
     const [, deliveries] = await this.dataSource.query<[unknown, number]>(`
       DELETE FROM webhook_deliveries WHERE id IN (
-        SELECT id FROM (SELECT id, created_at FROM webhook_deliveries ORDER BY id LIMIT ${PRUNE_ROWS}) oldest
+        SELECT id FROM (SELECT id, created_at FROM webhook_deliveries WHERE status <> 'pending'
+                        ORDER BY id LIMIT ${PRUNE_ROWS}) oldest
         WHERE created_at < now() - ${KEEP})`);
     const [, callbacks] = await this.dataSource.query<[unknown, number]>(`
       DELETE FROM webhook_callbacks WHERE id IN (

@@ -54,6 +54,23 @@ describe('deliveries', () => {
     expect(target.received[2]!.message.data.task_id).toBe(last);
   });
 
+  it('to an address that the webhook had before do not switch it off', async () => {
+    const [before, after] = [await receiver(), await receiver()];
+    let answer = (): void => undefined;
+    before.respond = (response) => (answer = () => void response.writeHead(410).end());
+    const { queue, webhooks } = await startWebhooks(fixture);
+    await webhooks.create(body(before), ANN);
+    await queue.enqueue(aTask());
+    await before.waitFor(1);
+    const { id } = await webhook();
+    await webhooks.edit(id, { url: after.url }, ANN);
+    answer();
+    await until('the attempt is noted', async () => (await rows())[0]!.response_status === 410);
+    await queue.enqueue(aTask());
+    await after.waitFor(1);
+    expect(await webhook()).toMatchObject({ enabled: true, disabled_reason: null, failing_since: null });
+  });
+
   it('wait for transactions that are open, and miss none of them', async () => {
     const target = await receiver();
     const { queue, webhooks } = await startWebhooks(fixture);
