@@ -1,11 +1,10 @@
 import { Type } from 'class-transformer';
-import { IsIn, IsInt, IsOptional, IsString, Length, Matches, Max, Min, NotContains } from 'class-validator';
+import { IsIn, IsInt, IsOptional, IsString, Matches, Max, Min } from 'class-validator';
+import { IsText } from '../common/http/is-text.js';
 import { IsTime } from '../common/http/is-time.js';
 import { invalidParameters } from '../common/http/query.pipe.js';
 import type { AuditPlace } from '../queue/store/audit.sql.js';
 
-const NAME_RULE = { message: 'must have 1 to 255 characters' };
-const NUL_RULE = { message: 'must not contain a NUL character' };
 const LIMIT_RULE = 'must be a whole number from 1 to 500';
 const BLOCK_RULE = 'must be the number of a block, from 1';
 const HEAD_RULE = { message: 'must be a head as <block>:<hash>, the hash with its 64 hexadecimal digits' };
@@ -14,8 +13,7 @@ export const LEDGER_KINDS = ['transition', 'step', 'operator'] as const;
 /** The parameters of `GET /api/audit`. */
 export class AuditQuery {
   @IsOptional()
-  @Length(1, 255, NAME_RULE)
-  @NotContains('\0', NUL_RULE)
+  @IsText()
   actor?: string;
 
   @IsOptional()
@@ -23,18 +21,15 @@ export class AuditQuery {
   kind?: (typeof LEDGER_KINDS)[number];
 
   @IsOptional()
-  @Length(1, 255, NAME_RULE)
-  @NotContains('\0', NUL_RULE)
+  @IsText()
   task_id?: string;
 
   @IsOptional()
-  @Length(1, 255, NAME_RULE)
-  @NotContains('\0', NUL_RULE)
+  @IsText()
   app_name?: string;
 
   @IsOptional()
-  @Length(1, 255, NAME_RULE)
-  @NotContains('\0', NUL_RULE)
+  @IsText()
   cause?: string;
 
   @IsOptional()

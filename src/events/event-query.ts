@@ -1,13 +1,11 @@
-import { IsOptional, IsString, Length, NotContains } from 'class-validator';
+import { IsOptional, IsString } from 'class-validator';
+import { IsText } from '../common/http/is-text.js';
 import { didYouMean } from '../common/did-you-mean.js';
 import { checkQuery, invalidParameters } from '../common/http/query.pipe.js';
 import type { ProblemItem } from '../common/problem/problem.js';
 import { EVENT_TYPES, type EventType } from '../queue/events/event-types.js';
 import { decodeLedgerCursor, type LedgerCursor } from '../queue/events/ledger-cursor.js';
 import type { LedgerEvent } from '../queue/store/ledger-reader.js';
-
-const NAME_RULE = { message: 'must have 1 to 255 characters' };
-const NUL_RULE = { message: 'must not contain a NUL character' };
 
 /** Which events a reader gets; all that is given must hold. */
 export interface EventFilter {
@@ -18,13 +16,11 @@ export interface EventFilter {
 
 class EventQuery {
   @IsOptional()
-  @Length(1, 255, NAME_RULE)
-  @NotContains('\0', NUL_RULE)
+  @IsText()
   app_name?: string;
 
   @IsOptional()
-  @Length(1, 255, NAME_RULE)
-  @NotContains('\0', NUL_RULE)
+  @IsText()
   workflow_name?: string;
 
   @IsOptional()

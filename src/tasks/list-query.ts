@@ -1,14 +1,12 @@
 import { Type } from 'class-transformer';
-import { IsIn, IsInt, IsNumber, IsOptional, IsString, Length, Max, Min, NotContains } from 'class-validator';
+import { IsIn, IsInt, IsNumber, IsOptional, IsString, Max, Min } from 'class-validator';
+import { IsText } from '../common/http/is-text.js';
 import { IsTime } from '../common/http/is-time.js';
 import { LABEL, readLabels } from '../common/http/labels.js';
 import { LIMIT_RULE } from '../common/http/page-query.js';
 import { checkQuery, invalidParameters } from '../common/http/query.pipe.js';
 import { Seconds } from '../common/http/seconds.js';
 import { TASK_STATUSES, type TaskStatus } from '../queue/task-status.js';
-
-const NAME_RULE = { message: 'must have 1 to 255 characters' };
-const NUL_RULE = { message: 'must not contain a NUL character' };
 
 /** The parameters of `GET /api/tasks`. */
 export class ListQuery {
@@ -17,18 +15,15 @@ export class ListQuery {
   status?: TaskStatus;
 
   @IsOptional()
-  @Length(1, 255, NAME_RULE)
-  @NotContains('\0', NUL_RULE)
+  @IsText()
   app_name?: string;
 
   @IsOptional()
-  @Length(1, 255, NAME_RULE)
-  @NotContains('\0', NUL_RULE)
+  @IsText()
   workflow_name?: string;
 
   @IsOptional()
-  @Length(1, 255, NAME_RULE)
-  @NotContains('\0', NUL_RULE)
+  @IsText()
   q?: string;
 
   labels: Record<string, string> = {};

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { documentOf } from '../e2e/documents.js';
-import { cleanUp, newFolder } from '../support/service-process.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { newFolder } from '../support/service-process.js';
 import { until } from '../support/until.js';
+import { useDatabase } from './database.js';
 import { Fleet } from './fleet.js';
 import { effect, newLoad, submitMany, submitTo } from './load.js';
 import { allEnd, becomesSound, judge } from './oracle.js';
@@ -10,20 +10,11 @@ import { report } from './round.js';
 
 const TASKS_BESIDE = 60;
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-
-afterAll(async () => {
-  await cleanUp();
-  await database.drop();
-});
+const database = useDatabase();
 
 it('a step that kills its worker each time is given up after three, and the queue goes on', async () => {
   const file = join(newFolder(), 'effects');
-  const query = database.query.bind(database);
+  const query = database.query;
   // One worker each: what runs beside such a step shares its fate, and its count.
   const fleet = new Fleet(database.url, { QUEUE_WORKERS: '1' });
   const api = await fleet.startApi();

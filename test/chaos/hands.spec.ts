@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import pg from 'pg';
-import { cleanUp, newFolder } from '../support/service-process.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { newFolder } from '../support/service-process.js';
+import { useDatabase } from './database.js';
 import { Fleet } from './fleet.js';
 import { newLoad, submitMany, twoEffects } from './load.js';
 import { allEnd, becomesSound, judge } from './oracle.js';
@@ -20,21 +20,12 @@ const DEEDS = [
   `DELETE FROM queue_leases WHERE id = (SELECT id FROM queue_leases ORDER BY random() LIMIT 1)`,
 ];
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-
-afterAll(async () => {
-  await cleanUp();
-  await database.drop();
-});
+const database = useDatabase();
 
 it('hands in psql neither stop the queue nor go without a trace', async () => {
   const dice = diceFor('hands');
   const file = join(newFolder(), 'effects');
-  const query = database.query.bind(database);
+  const query = database.query;
   const fleet = new Fleet(database.url, { MAX_CRASHES: '1000000' });
   await fleet.grow(2);
   const load = newLoad();

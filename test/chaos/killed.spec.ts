@@ -1,28 +1,19 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cleanUp, newFolder, type ServiceProcess } from '../support/service-process.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { newFolder, type ServiceProcess } from '../support/service-process.js';
 import { until } from '../support/until.js';
+import { useDatabase } from './database.js';
 import { Fleet, LEASE_SECONDS } from './fleet.js';
 import { newLoad, submitMany, twoEffects } from './load.js';
 import { allEnd, becomesSound, judge, slowestRecoveryMs } from './oracle.js';
 import { diceFor, KILLS, report, TASKS } from './round.js';
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-
-afterAll(async () => {
-  await cleanUp();
-  await database.drop();
-});
+const database = useDatabase();
 
 it('instances killed at any moment lose no task, and double only what the ledger tells of', async () => {
   const dice = diceFor('killed');
   const file = join(newFolder(), 'effects');
-  const query = database.query.bind(database);
+  const query = database.query;
   const fleet = new Fleet(database.url, { MAX_CRASHES: '1000000' });
   await fleet.grow(3);
   const load = newLoad();

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cleanUp, newFolder } from '../support/service-process.js';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
+import { newFolder } from '../support/service-process.js';
 import { until } from '../support/until.js';
+import { useDatabase } from './database.js';
 import { Fleet, stepsOf } from './fleet.js';
 import { newLoad, submitMany, twoEffects } from './load.js';
 import { allEnd, becomesSound, judge } from './oracle.js';
@@ -10,21 +10,12 @@ import { diceFor, report, TASKS } from './round.js';
 
 const STOPS = 2;
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-
-afterAll(async () => {
-  await cleanUp();
-  await database.drop();
-});
+const database = useDatabase();
 
 it('an instance stopped beyond its lease comes back as a zombie whose writes are refused, and joins again', async () => {
   const dice = diceFor('stopped');
   const file = join(newFolder(), 'effects');
-  const query = database.query.bind(database);
+  const query = database.query;
   const fleet = new Fleet(database.url, { MAX_CRASHES: '1000000' });
   await fleet.grow(2);
   const load = newLoad();

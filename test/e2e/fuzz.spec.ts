@@ -78,7 +78,7 @@ describe('hostile requests', () => {
   it('to every route are answered, and never with a 5xx', async () => {
     const { json: description } = await service.get('/api/docs-json');
     const requests = fc.array(requestsFor(description, await seeds()), { minLength: AT_ONCE, maxLength: AT_ONCE });
-    await tryAll(requests, 40, async (all) => {
+    await tryAll(requests, 60, async (all) => {
       const statuses = await Promise.all(all.map(send));
       const failed = all.filter((_, n) => (statuses[n] ?? 200) >= 500);
       expect(failed.map((request) => ({ ...request, body: request.body?.toString() }))).toEqual([]);

@@ -172,7 +172,7 @@ const grammar = fc
 test('any bytes are a value or a 400', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 400 }), kinds, (bytes, kind) => void outcome(Buffer.from(bytes), kind)),
-    { numRuns: 400 },
+    { numRuns: 1000 },
   );
 });
 
@@ -180,14 +180,14 @@ test('any text is a value or a 400', () => {
   const text = fc.string({ unit: 'binary', maxLength: 400 });
   fc.assert(
     fc.property(text, kinds, (body, kind) => void outcome(body, kind)),
-    { numRuns: 400 },
+    { numRuns: 1000 },
   );
 });
 
 test('any pieces of YAML are a value or a 400', () => {
   fc.assert(
     fc.property(grammar, kinds, (body, kind) => void outcome(body, kind)),
-    { numRuns: 1000 },
+    { numRuns: 3000 },
   );
 });
 
