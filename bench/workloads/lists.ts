@@ -91,7 +91,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN n > ${count} * 0.995 THEN 'pending' WHEN n 
 
 const NARROW_ROWS = `
 INSERT INTO queue_ready SELECT id, start_by FROM queue_tasks WHERE status = 'pending';
-INSERT INTO queue_dead_letters (id, finished_at) SELECT id, completed_at FROM queue_tasks WHERE status = 'failed';
+INSERT INTO queue_dead_letters (id, finished_at, app_name, workflow_name, error)
+SELECT id, completed_at, app_name, workflow_name, queue_like_error(error_message) FROM queue_tasks WHERE status = 'failed';
 INSERT INTO queue_cancelled SELECT id FROM queue_tasks WHERE status = 'cancelled';
 INSERT INTO queue_task_labels SELECT l.name, l.value, t.enqueued_at, t.id
 FROM queue_tasks t CROSS JOIN LATERAL queue_labels(t.metadata) l`;
