@@ -22,9 +22,8 @@ describe('a pattern of names', () => {
 });
 
 describe('a filter', () => {
-  const event = { type: 'task.failed', appName: 'shop', cursor: { xid: '7', id: '3' } } as LedgerEvent;
-  const all = { events: ['*'], apps: null, beginsAt: '7' };
-  const moved = { ...event, cursor: { xid: '5', id: '1', within: { upTo: { xid: '8', id: '1' }, skip: 2 } } };
+  const event = { type: 'task.failed', appName: 'shop', xid: '7' } as LedgerEvent;
+  const all = { events: ['*'], apps: null, beginsAt: '7:7:' };
 
   it.each([
     [all, event, true],
@@ -33,7 +32,8 @@ describe('a filter', () => {
     [{ ...all, apps: ['forum', 'sh*'] }, event, true],
     [{ ...all, apps: ['forum'] }, event, false],
     [{ ...all, apps: ['forum'] }, { ...event, appName: null }, false],
-    [{ ...all, beginsAt: '8' }, event, false],
-    [{ ...all, beginsAt: '8' }, moved, true],
+    [{ ...all, beginsAt: '8:8:' }, event, false],
+    [{ ...all, beginsAt: '5:8:5,6' }, event, false],
+    [{ ...all, beginsAt: '5:8:5,7' }, event, true],
   ])('%j', (filter, given, wanted) => expect(wants(filter, given)).toBe(wanted));
 });

@@ -1,20 +1,24 @@
-import { isBehind } from '../queue/events/ledger-cursor.js';
 import type { LedgerEvent } from '../queue/store/ledger-reader.js';
 
 /** Which events somebody is told. */
 export interface EventFilter {
   readonly events: readonly string[];
   readonly apps: readonly string[] | null;
-  /** Events of earlier transactions are not told. */
+  /** A snapshot as PostgreSQL writes it (`xmin:xmax:xip,…`): events of transactions that it sees are not told. */
   readonly beginsAt: string;
 }
 
 export function wants({ events, apps, beginsAt }: EventFilter, event: LedgerEvent): boolean {
   if (!events.includes('*') && !events.includes(event.type)) return false;
   if (apps !== null && !apps.some((pattern) => matchesName(pattern, event.appName ?? ''))) return false;
-  // Where a page was put into another order, the place of each of its events is within that page.
-  const { within, ...place } = event.cursor;
-  return isBehind(within?.upTo ?? place, { xid: beginsAt, id: '0' });
+  return !isVisible(event.xid, beginsAt);
+}
+
+/** As `pg_visible_in_snapshot` has it. */
+function isVisible(xid: string, snapshot: string): boolean {
+  const [xmin = '', xmax = '', open = ''] = snapshot.split(':');
+  if (BigInt(xid) < BigInt(xmin)) return true;
+  return BigInt(xid) < BigInt(xmax) && !open.split(',').includes(xid);
 }
 
 /** Whether the whole name fits a pattern in which `*` stands for any characters; in time linear to both together. */

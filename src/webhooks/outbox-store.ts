@@ -52,7 +52,8 @@ export class OutboxStore {
   async cursor(manager: EntityManager): Promise<LedgerPlace> {
     const [row] = await manager.query<LedgerPlace[]>(`
       SELECT CASE WHEN following THEN xid ELSE coalesce(least(
-               (SELECT min(begins_at_xid) FROM webhooks WHERE enabled), (SELECT min(begins_at_xid) FROM webhook_callbacks)
+               (SELECT min(pg_snapshot_xmin(begins_at)) FROM webhooks WHERE enabled),
+               (SELECT min(pg_snapshot_xmin(begins_at)) FROM webhook_callbacks)
              ), pg_snapshot_xmin(pg_current_snapshot())) END::text AS xid,
              CASE WHEN following THEN id ELSE 0 END AS id
       FROM webhook_cursor`);
@@ -69,7 +70,7 @@ export class OutboxStore {
 
   async subscribers(manager: EntityManager): Promise<Subscriber[]> {
     return manager.query<Subscriber[]>(`
-      SELECT id, events, apps, begins_at_xid::text AS "beginsAt" FROM webhooks WHERE enabled ORDER BY id`);
+      SELECT id, events, apps, begins_at::text AS "beginsAt" FROM webhooks WHERE enabled ORDER BY id`);
   }
 
   /** Of these callbacks those that there are, now that their tasks have ended: their addresses, by id. */

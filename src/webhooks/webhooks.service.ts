@@ -97,7 +97,7 @@ export class WebhooksService {
 
   /** What happened while it was off is not told. */
   private async beginNow(manager: EntityManager, id: string): Promise<void> {
-    const sql = 'UPDATE webhooks SET begins_at_xid = pg_snapshot_xmin(pg_current_snapshot()) WHERE id = $1';
+    const sql = 'UPDATE webhooks SET begins_at = pg_current_snapshot() WHERE id = $1';
     await manager.query(sql, [id]);
   }
 

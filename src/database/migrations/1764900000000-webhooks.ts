@@ -21,8 +21,8 @@ export class Webhooks1764900000000 implements MigrationInterface {
         old_secret_expires_at timestamptz,
         -- Since when every attempt has failed.
         failing_since         timestamptz,
-        -- What was committed before is not told: nothing from here on was, when it was made or resumed.
-        begins_at_xid         xid8 NOT NULL DEFAULT pg_snapshot_xmin(pg_current_snapshot()),
+        -- What this snapshot sees was committed before it was made or resumed, and is not told.
+        begins_at             pg_snapshot NOT NULL DEFAULT pg_current_snapshot(),
         created_at            timestamptz NOT NULL DEFAULT now(),
         updated_at            timestamptz NOT NULL DEFAULT now()
       );
@@ -34,7 +34,7 @@ export class Webhooks1764900000000 implements MigrationInterface {
         -- Known when the task has ended.
         task_id       text,
         ended_at      timestamptz,
-        begins_at_xid xid8 NOT NULL DEFAULT pg_snapshot_xmin(pg_current_snapshot()),
+        begins_at     pg_snapshot NOT NULL DEFAULT pg_current_snapshot(),
         created_at    timestamptz NOT NULL DEFAULT now()
       );
       CREATE INDEX webhook_callbacks_by_task ON webhook_callbacks (task_id);

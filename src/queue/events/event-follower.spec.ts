@@ -61,8 +61,9 @@ describe('EventFollower', () => {
     const reader = next(at(0));
     await advance();
     add(2);
+    // The place of each of its events is the page's beginning.
     const moved = (id: number, skip: number) =>
-      ({ id: String(id), cursor: { ...at(id), within: { upTo: at(2), skip } } }) as LedgerEvent;
+      ({ id: String(id), cursor: { ...at(0), within: { upTo: at(2), skip } } }) as LedgerEvent;
     page.mockResolvedValueOnce({ events: [moved(1, 1), moved(2, 2)], end: at(2), last: true });
     await advance(100);
     expect((await reader).ids).toEqual([1, 2]);

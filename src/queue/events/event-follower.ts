@@ -104,7 +104,7 @@ export class EventFollower implements OnModuleInit {
     if (page?.events.some(({ cursor }) => cursor.within) && isBehind(after, begins)) return undefined;
     const events = this.kept.slice(first).flatMap((page, n) =>
       // Only the first can begin before the cursor, and only where that was not given out as the end of a page.
-      n === 0 ? page.events.filter(({ cursor }) => isBehind(cursor, after)) : page.events,
+      n === 0 ? page.events.filter(({ cursor }) => isBehind(cursor.within?.upTo ?? cursor, after)) : page.events,
     );
     return { events, end: isBehind(end, after) ? end : after, live: true };
   }

@@ -2,6 +2,7 @@ import type { LedgerEvent } from '../store/ledger-reader.js';
 import { eventPayload } from './event-payload.js';
 
 const event: LedgerEvent = {
+  xid: '5',
   ...{ type: 'task.failed', id: '7', taskId: 'task-1', kind: 'transition', fromStatus: 'running', toStatus: 'failed' },
   ...{ attempt: 2, actor: 'worker:1', cause: 'step_failed', detail: null, requestId: 'r-1', at: new Date(0) },
   ...{ appName: 'shop', workflowName: 'w', goldenPath: 'g', cursor: { xid: '5', id: '7' } },

@@ -32,12 +32,19 @@ UPDATE queue_jobs SET runner = $1::uuid, runner_until = clock_timestamp() + $2::
 FROM free WHERE id = free_id RETURNING ${COLUMNS}`,
 };
 
+/**
+ * Whoever wants to change a job waits in line: for a lock on its row alone, the next batch could come before who waited for
+ * the last one to end.
+ */
+const TURN = `turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtextextended('queue_job:' || $1::text, 0)))`;
+
 /** $1 id, $2 the runner's token, $3 its lease in seconds. No row: the job was stopped, or is somebody else's by now. */
 export const holdJob: Statement = {
   name: 'queue_hold_job',
   text: `
+WITH ${TURN}
 UPDATE queue_jobs SET runner_until = clock_timestamp() + $3::double precision * interval '1 second'
-WHERE id = $1 AND runner = $2::uuid AND status = 'running' RETURNING ${COLUMNS}`,
+FROM turn WHERE id = $1::bigint AND runner = $2::uuid AND status = 'running' RETURNING ${COLUMNS}`,
 };
 
 /** $1 id, $2 the runner's token, $3 so many more are done, $4 the last id looked at. */
@@ -56,14 +63,17 @@ export const releaseJob: Statement = {
 
 /**
  * $1 id, $2 the runner's token, or null for whoever stops it; $3 how it ends, $4 the error, $5 who ends it, $6 request
- * id. The ledger gets it too; whoever ran a job that is stopped adds what its last batch has done. No row: it does not run, or is somebody else's.
+ * id. The ledger gets it too; whoever ran a job that is stopped adds what its last batch has done. No row: it does not run,
+ * or is somebody else's.
  */
 export const endJob: Statement = {
   name: 'queue_end_job',
   text: `
-WITH ended AS (
-  UPDATE queue_jobs SET status = $3, error = $4, runner = CASE WHEN $2::uuid IS NULL THEN runner END, ended_at = clock_timestamp(), updated_at = clock_timestamp()
-  WHERE id = $1 AND status = 'running' AND ($2::uuid IS NULL OR runner = $2::uuid) RETURNING *
+WITH ${TURN}, ended AS (
+  UPDATE queue_jobs SET status = $3, error = $4, runner = CASE WHEN $2::uuid IS NULL THEN runner END,
+                        ended_at = clock_timestamp(), updated_at = clock_timestamp()
+  FROM turn WHERE id = $1::bigint AND status = 'running' AND ($2::uuid IS NULL OR runner = $2::uuid)
+  RETURNING queue_jobs.*
 ), noted AS (
   INSERT INTO queue_task_events (kind, actor, cause, detail, request_id)
   SELECT 'operator', $5, format('bulk_%s_%s', kind, status),

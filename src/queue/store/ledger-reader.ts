@@ -9,6 +9,8 @@ export interface LedgerEvent {
   readonly type: EventType;
   /** bigint as text; grows from event to event of one task. */
   readonly id: string;
+  /** Of the transaction that wrote it. */
+  readonly xid: string;
   readonly taskId: string;
   readonly kind: 'transition' | 'step' | 'operator';
   readonly fromStatus: string | null;
@@ -133,6 +135,7 @@ function toEvent(entry: Entry, type: EventType, cursor: LedgerCursor): LedgerEve
   return {
     type,
     id: entry.id,
+    xid: entry.xid,
     taskId: entry.task_id!,
     kind: entry.kind,
     fromStatus: entry.from_status,

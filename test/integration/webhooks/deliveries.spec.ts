@@ -71,6 +71,21 @@ describe('deliveries', () => {
     expect(await webhook()).toMatchObject({ enabled: true, disabled_reason: null, failing_since: null });
   });
 
+  it('begin exactly where the webhook began, whatever transactions are open then', async () => {
+    const target = await receiver();
+    const { queue, webhooks } = await startWebhooks(fixture);
+    const hand = await fixture.hand('bob');
+    await hand.query('BEGIN');
+    const note = `INSERT INTO queue_task_events (kind, actor, cause, task_id) VALUES ('operator', 'bob', $1, 'task-1')`;
+    await hand.query(note, ['open']);
+    await queue.enqueue(aTask());
+    await webhooks.create({ url: target.url, events: ['task.enqueued', 'task.noted'] }, ANN);
+    const { taskId } = await queue.enqueue(aTask());
+    await hand.query('COMMIT');
+    await target.waitFor(2);
+    expect(target.received.map(({ message }) => message.data.task_id).sort()).toEqual(['task-1', taskId].sort());
+  });
+
   it('wait for transactions that are open, and miss none of them', async () => {
     const target = await receiver();
     const { queue, webhooks } = await startWebhooks(fixture);
