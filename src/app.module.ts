@@ -63,6 +63,8 @@ export class AppModule {
             capacity: settings.QUEUE_CAPACITY,
             maxPendingPerApp: settings.MAX_PENDING_PER_APP,
             idempotencyHours: settings.IDEMPOTENCY_KEY_HOURS,
+            taskRetentionDays: settings.TASK_RETENTION_DAYS,
+            ledgerRetentionDays: settings.LEDGER_RETENTION_DAYS,
             shutdownGraceSeconds: settings.SHUTDOWN_GRACE_SECONDS,
             cleanupSeconds: settings.CANCEL_CLEANUP_SECONDS,
             version: VERSION,

@@ -16,6 +16,7 @@ const NETWORKS = {
     defaultMessage: () => 'must be a list of networks such as 10.1.0.0/16, 127.0.0.1',
   },
 };
+const days = { message: 'must be a number of days from 0 to 36500' };
 const seconds = { message: 'must be a number of seconds greater than 0, at most 86400' };
 
 /**
@@ -147,6 +148,20 @@ export class Settings {
   @Min(1, { message: between(1, 8784) })
   @Max(8784, { message: between(1, 8784) })
   IDEMPOTENCY_KEY_HOURS = 24;
+
+  /** For which a task is kept after its end; 0 for ever. A year unless set: nobody is surprised, and no disk fills for good. */
+  @Type(() => Number)
+  @IsNumber({}, days)
+  @Min(0, days)
+  @Max(36500, days)
+  TASK_RETENTION_DAYS = 365;
+
+  /** For which the ledger is kept, in whole weeks; 0 for ever. */
+  @Type(() => Number)
+  @IsNumber({}, days)
+  @Min(0, days)
+  @Max(36500, days)
+  LEDGER_RETENTION_DAYS = 0;
 
   /** Where each task has its folder; DATA_DIR/workspaces unless set. */
   @IsOptional()

@@ -2,9 +2,14 @@ import { IsOptional, IsString } from 'class-validator';
 import { IsText } from '../common/http/is-text.js';
 import { didYouMean } from '../common/did-you-mean.js';
 import { checkQuery, invalidParameters } from '../common/http/query.pipe.js';
-import type { ProblemItem } from '../common/problem/problem.js';
+import { Problem, type ProblemItem } from '../common/problem/problem.js';
 import { EVENT_TYPES, type EventType } from '../queue/events/event-types.js';
-import { decodeLedgerCursor, type LedgerCursor } from '../queue/events/ledger-cursor.js';
+import {
+  decodeLedgerCursor,
+  encodeLedgerCursor,
+  type LedgerCursor,
+  type LedgerPlace,
+} from '../queue/events/ledger-cursor.js';
 import type { LedgerEvent } from '../queue/store/ledger-reader.js';
 
 /** Which events a reader gets; all that is given must hold. */
@@ -58,6 +63,15 @@ export function refuseCursor(): never {
     'Send the id of the last event as it came, or leave the header out to begin with what happens from now on.';
   const message = `'Last-Event-ID' is not one that this service gave out`;
   throw invalidParameters([{ path: 'Last-Event-ID', message, hint }]);
+}
+
+/** There is no going on behind that event: some that came after it are gone. */
+export function eventsRemoved(upTo: LedgerPlace): Problem {
+  const hint = `Send '${encodeLedgerCursor(upTo)}' to begin with the oldest that is left, or leave the header out to begin with what happens from now on.`;
+  const message = 'events behind this one have been removed, since the ledger is not kept for so long';
+  return new Problem('events_removed', 'events that came after the one in Last-Event-ID are not kept any more', {
+    errors: [{ path: 'Last-Event-ID', message, hint }],
+  });
 }
 
 const isEventType = (text: string): text is EventType => (EVENT_TYPES as readonly string[]).includes(text);

@@ -1,5 +1,5 @@
 import type { EventFollower, FollowedPage } from '../queue/events/event-follower.js';
-import type { LedgerEvent } from '../queue/store/ledger-reader.js';
+import { LedgerRemovedError, type LedgerEvent } from '../queue/store/ledger-reader.js';
 import { recordLogs } from '../../test/support/queue-doubles.js';
 import { EventStreamService } from './event-stream.service.js';
 
@@ -28,13 +28,14 @@ function setup(pages: FollowedPage[]) {
     return found ?? page([], true);
   });
   const now = async () => ({ xid: '9', id: '0' });
-  const subject = new EventStreamService({ next, now } as unknown as EventFollower);
+  const removed = jest.fn<Promise<{ xid: string; id: string } | undefined>, []>(async () => undefined);
+  const subject = new EventStreamService({ next, now, removed } as unknown as EventFollower);
   const read = async (filter = {}) => {
     let text = '';
     for await (const piece of subject.produce(filter, at(0), gone.signal)) text += piece.toString();
     return text;
   };
-  return { subject, next, read };
+  return { subject, next, read, removed };
 }
 const ids = (text: string) => [...text.matchAll(/^id: (.*)\ndata/gm)].map(([, id]) => id);
 
@@ -76,5 +77,26 @@ describe('EventStreamService', () => {
     expect(await subject.begin(undefined)).toEqual({ xid: '9', id: '0' });
     expect(await subject.begin(at(3))).toEqual(at(3));
     await expect(subject.begin({ xid: '10', id: '0' })).rejects.toMatchObject({ code: 'invalid_parameter' });
+  });
+
+  it('refuses to go on where events are gone, and says how to go on with those that are left', async () => {
+    const { subject, removed } = setup([]);
+    removed.mockResolvedValue(at(3));
+    await expect(subject.begin(at(2))).rejects.toMatchObject({
+      ...{ code: 'events_removed', status: 410 },
+      errors: [{ path: 'Last-Event-ID', hint: expect.stringContaining("'5-3'") }],
+    });
+    expect(await subject.begin(at(3))).toEqual(at(3));
+    expect(await subject.begin({ ...at(3), told: '2' })).toEqual({ ...at(3), told: '2' });
+    expect(await subject.begin(undefined)).toEqual({ xid: '9', id: '0' });
+  });
+
+  it('ends where retention has overtaken the reader', async () => {
+    const logs = recordLogs();
+    const { read, next } = setup([page([1], false)]);
+    next.mockResolvedValueOnce(page([1], false)).mockRejectedValueOnce(new LedgerRemovedError(at(7)));
+    expect(ids(await read())).toEqual(['5-1']);
+    expect(logs).toMatchObject([{ level: 'warn' }]);
+    jest.restoreAllMocks();
   });
 });

@@ -1,10 +1,10 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { HEARTBEAT, HEARTBEAT_MS, HELLO } from '../common/http/server-events.js';
-import { EventFollower } from '../queue/events/event-follower.js';
+import { EventFollower, type FollowedPage } from '../queue/events/event-follower.js';
 import { eventPayload } from '../queue/events/event-payload.js';
 import { encodeLedgerCursor, isBehind, type LedgerCursor } from '../queue/events/ledger-cursor.js';
-import type { LedgerEvent } from '../queue/store/ledger-reader.js';
-import { type EventFilter, passes, refuseCursor } from './event-query.js';
+import { LedgerRemovedError, type LedgerEvent } from '../queue/store/ledger-reader.js';
+import { type EventFilter, eventsRemoved, passes, refuseCursor } from './event-query.js';
 
 /** Events are sent in pieces of about this size, so that a slow reader is noticed by it and holds little. */
 const PIECE_BYTES = 16 * 1024;
@@ -23,20 +23,23 @@ export class EventStreamService {
     const now = await this.follower.now();
     if (!lastEvent) return now;
     // Nobody has been further than we are now.
-    if (isBehind(lastEvent, { xid: now.xid, id: now.id })) refuseCursor();
+    if (isBehind(lastEvent, now)) refuseCursor();
+    const removed = await this.follower.removed();
+    if (removed && isBehind(removed, { xid: lastEvent.xid, id: lastEvent.id })) throw eventsRemoved(removed);
     return lastEvent;
   }
 
   /**
    * Goes on until the reader has gone. A reader who had caught up and then fell so far behind that the follower has
-   * nothing kept for it is too slow: its answer ends, and it can come back with the last id it has.
+   * nothing kept for it is too slow: its answer ends, and it can come back with the last id it has. It ends as well where
+   * retention has overtaken the reader, who is told so when it comes back.
    */
   async *produce(filter: EventFilter, from: LedgerCursor, gone: AbortSignal): AsyncIterable<Buffer> {
     yield Buffer.concat([HELLO, idOnly(from)]);
     let [cursor, live, saidAt] = [from, false, performance.now()];
     while (!gone.aborted) {
-      const page = await this.follower.next(cursor, Math.max(0, saidAt + HEARTBEAT_MS - performance.now()), gone);
-      if (gone.aborted) return;
+      const page = await this.nextOf(cursor, Math.max(0, saidAt + HEARTBEAT_MS - performance.now()), gone);
+      if (gone.aborted || !page) return;
       if (live && !page.live && page.events.length > 0) {
         this.logger.warn('A reader of events is too slow and was cut off');
         return;
@@ -52,6 +55,17 @@ export class EventStreamService {
         yield Buffer.concat([idOnly(cursor), HEARTBEAT]);
         saidAt = performance.now();
       }
+    }
+  }
+
+  /** Undefined where it is not there any more. */
+  private async nextOf(cursor: LedgerCursor, atMostMs: number, gone: AbortSignal): Promise<FollowedPage | undefined> {
+    try {
+      return await this.follower.next(cursor, atMostMs, gone);
+    } catch (error) {
+      if (!(error instanceof LedgerRemovedError)) throw error;
+      this.logger.warn('Retention has removed events that a reader had not had yet: it was cut off');
+      return undefined;
     }
   }
 

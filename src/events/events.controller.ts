@@ -13,7 +13,7 @@ const PATIENCE_MS = 30_000;
 /** What happens to tasks, as it happens. */
 @ApiTags('events')
 @ApiBearerAuth()
-@ApiProblems('unauthorized', 'invalid_parameter', 'database_unavailable')
+@ApiProblems('unauthorized', 'invalid_parameter', 'events_removed', 'database_unavailable')
 @Controller('api/events')
 export class EventsController {
   constructor(

@@ -30,6 +30,13 @@ export interface QueueOptions {
   readonly maxPendingPerApp?: number;
   /** For how long idempotency keys are kept. Default 24. */
   readonly idempotencyHours?: number;
+  /**
+   * For how many days a task is kept after its end, with its steps, output and labels; 0 (for ever) unless given. Dead letters
+   * stay until somebody has dealt with them. One setting for all instances.
+   */
+  readonly taskRetentionDays?: number;
+  /** For how many days the ledger is kept, in whole weeks; 0 (for ever) unless given. */
+  readonly ledgerRetentionDays?: number;
   /** Shown in `queue_instances`. */
   readonly version?: string;
 }
@@ -58,6 +65,8 @@ export function resolveQueueOptions(options: QueueOptions): ResolvedQueueOptions
     capacity: options.capacity ?? 100_000,
     maxPendingPerApp: options.maxPendingPerApp ?? 0,
     idempotencyHours: options.idempotencyHours ?? 24,
+    taskRetentionDays: options.taskRetentionDays ?? 0,
+    ledgerRetentionDays: options.ledgerRetentionDays ?? 0,
     version: options.version ?? '',
     promiseSeconds: { urgent: URGENT_SECONDS, high: 60, medium: 600, low: 3_600, ...options.promiseSeconds },
   };

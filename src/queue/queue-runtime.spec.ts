@@ -12,6 +12,7 @@ import type { EnqueueBatcher } from './enqueue-batcher.js';
 import type { Admitter } from './maintenance/admitter.js';
 import type { Maintenance } from './maintenance/maintenance.js';
 import type { QueueWatch } from './maintenance/queue-watch.js';
+import type { Pruner } from './maintenance/pruner.js';
 import type { Sealer } from './maintenance/sealer.js';
 import type { QueueOptions } from './queue-options.js';
 import type { AbortReason } from './task-handler.js';
@@ -60,6 +61,7 @@ function setup({ running = 0, ...options }: QueueOptions & { running?: number } 
     idle: note('admitter.idle'),
   };
   const sealer = { start: () => void trail.push('sealer.start'), stop: note('sealer.stop') };
+  const pruner = { start: () => void trail.push('pruner.start'), stop: note('pruner.stop') };
   let hear: (wakeUp: WakeUp) => void = () => undefined;
   const wakeUps = {
     onWakeUp: (listener: typeof hear) => void (hear = listener),
@@ -74,6 +76,7 @@ function setup({ running = 0, ...options }: QueueOptions & { running?: number } 
     standIn<Maintenance>(maintenance),
     standIn<Admitter>(admitter),
     standIn<Sealer>(sealer),
+    standIn<Pruner>(pruner),
     standIn<WakeUps>(wakeUps),
     standIn<EnqueueBatcher>(enqueues),
     standIn<QueueWatch>({ start: note('watch.start'), stop: () => void trail.push('watch.stop') }),
@@ -92,6 +95,7 @@ const DRAINED = [
   'pool.handBackPrefetched',
   'maintenance.stop',
   'sealer.stop',
+  'pruner.stop',
   'heartbeat.stop',
 ];
 
@@ -110,7 +114,7 @@ describe('QueueRuntime', () => {
     it('joins before it claims', async () => {
       const { runtime, trail, heartbeat, claimer } = setup({ workers: 7 });
       await runtime.onApplicationBootstrap();
-      expect(trail).toEqual(['heartbeat.start', 'claimer.start', 'maintenance.start', 'sealer.start']);
+      expect(trail).toEqual(['heartbeat.start', 'claimer.start', 'maintenance.start', 'sealer.start', 'pruner.start']);
       expect(heartbeat.start).toHaveBeenCalledWith(claimer);
       expect(logs).toEqual([
         {
@@ -221,7 +225,13 @@ describe('QueueRuntime', () => {
       expect(drained.state).toBe('pending');
       ended.resolve();
       await advance();
-      expect(trail.slice(3)).toEqual(['abort shutdown', 'maintenance.stop', 'sealer.stop', 'heartbeat.stop']);
+      expect(trail.slice(3)).toEqual([
+        'abort shutdown',
+        'maintenance.stop',
+        'sealer.stop',
+        'pruner.stop',
+        'heartbeat.stop',
+      ]);
     });
 
     it('aborts at once with no grace time', async () => {

@@ -10,6 +10,7 @@ import {
 import { EnqueueBatcher } from './enqueue-batcher.js';
 import { Admitter } from './maintenance/admitter.js';
 import { Maintenance } from './maintenance/maintenance.js';
+import { Pruner } from './maintenance/pruner.js';
 import { QueueWatch } from './maintenance/queue-watch.js';
 import { Sealer } from './maintenance/sealer.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from './queue-options.js';
@@ -32,6 +33,7 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
     private readonly maintenance: Maintenance,
     private readonly admitter: Admitter,
     private readonly sealer: Sealer,
+    private readonly pruner: Pruner,
     private readonly wakeUps: WakeUps,
     private readonly enqueues: EnqueueBatcher,
     private readonly watch: QueueWatch,
@@ -62,6 +64,7 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
     this.claimer.start();
     await this.maintenance.start();
     this.sealer.start();
+    this.pruner.start();
     this.logger.log({
       msg: `Async workflow queue initialized with ${this.options.workers} workers`,
       workers: this.options.workers,
@@ -110,6 +113,7 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
     await idle;
     await this.maintenance.stop();
     await this.sealer.stop();
+    await this.pruner.stop();
     const worker_id = this.heartbeat.instanceId;
     await this.heartbeat.stop();
     this.logger.log({ msg: 'Drained', worker_id });

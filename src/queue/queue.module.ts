@@ -13,6 +13,7 @@ import { LedgerVerifier } from './ledger/verifier.js';
 import { Maintenance } from './maintenance/maintenance.js';
 import { Pauses } from './maintenance/pauses.js';
 import { Promoter } from './maintenance/promoter.js';
+import { Pruner } from './maintenance/pruner.js';
 import { QueueWatch } from './maintenance/queue-watch.js';
 import { Rescuer } from './maintenance/rescuer.js';
 import { Sealer } from './maintenance/sealer.js';
@@ -34,6 +35,7 @@ import { LineStore } from './store/line-store.js';
 import { ListStore } from './store/list-store.js';
 import { LogReader } from './store/log-reader.js';
 import { QueueDatabase } from './store/queue-database.js';
+import { RetentionStore } from './store/retention-store.js';
 import { ScheduleTaskStore } from './store/schedule-task-store.js';
 import { AuditStore } from './store/audit-store.js';
 import { SealStore } from './store/seal-store.js';
@@ -101,6 +103,7 @@ export class QueueModule {
         Rescuer,
         Sweep,
         Sealer,
+        Pruner,
         Heartbeat,
         QueueDatabase,
         JournalStore,
@@ -108,6 +111,7 @@ export class QueueModule {
         LineStore,
         ListStore,
         LogReader,
+        RetentionStore,
         ScheduleTaskStore,
         DeadLetterStore,
         BulkOperations,

@@ -33,6 +33,7 @@ const TABLES = [
   'queue_idempotency',
   'queue_jobs',
   'queue_ledger_seals',
+  'queue_ledger_removed',
 ];
 
 /** What a test of the queue works with: a database, instances of the queue on it, and hands in `psql`. */

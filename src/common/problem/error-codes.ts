@@ -116,6 +116,12 @@ const registry = {
     title: 'The ledger has no seal yet',
     action: 'Ask again in some seconds; an instance with workers must be running.',
   },
+  events_removed: {
+    status: 410,
+    title: 'Events behind that place are not kept any more',
+    action:
+      'Go on with the oldest event that is left, as errors[] says, and read what you missed from the tasks themselves.',
+  },
   golden_path_not_found: {
     status: 404,
     title: 'There is no such golden path',

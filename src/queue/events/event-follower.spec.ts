@@ -1,12 +1,15 @@
-import type { LedgerReader, LedgerEvent } from '../store/ledger-reader.js';
+import { setMaxListeners } from 'node:events';
+import { LedgerRemovedError, type LedgerReader, type LedgerEvent } from '../store/ledger-reader.js';
+import type { LedgerCursor } from './ledger-cursor.js';
 import type { WakeUp, WakeUps } from '../workers/wake-ups.js';
 import { advance, mockSleep, recordLogs, useFakeTime } from '../../../test/support/queue-doubles.js';
 
 mockSleep();
 const { EventFollower } = await import('./event-follower.js');
 
-const at = (id: number) => ({ xid: '5', id: String(id) });
-const HERE = new AbortController().signal;
+const at = (id: number): LedgerCursor => ({ xid: '5', id: String(id) });
+/** Of readers who stay until the test makes them leave, or ends. */
+let here = new AbortController();
 
 /** A ledger to which `add` adds events; `page` and `now` read it as the database would. */
 function setup() {
@@ -26,7 +29,7 @@ function setup() {
   const add = (count: number) => {
     for (let n = 0; n < count; n++) events.push({ id: String(++last), cursor: at(last) } as LedgerEvent);
   };
-  const next = async (after: { xid: string; id: string }, atMostMs = 15_000, gone = HERE) => {
+  const next = async (after: LedgerCursor, atMostMs = 15_000, gone = here.signal) => {
     const found = await subject.next(after, atMostMs, gone);
     return { ids: found.events.map(({ id }) => Number(id)), end: found.end, live: found.live };
   };
@@ -38,10 +41,14 @@ describe('EventFollower', () => {
   beforeEach(() => {
     useFakeTime();
     jest.setSystemTime(0);
+    here = new AbortController();
+    setMaxListeners(100, here.signal);
     logs = recordLogs();
   });
   beforeEach(() => advance(10_000));
-  afterEach(() => {
+  afterEach(async () => {
+    here.abort();
+    await advance(1_000);
     jest.useRealTimers();
     jest.restoreAllMocks();
   });
@@ -56,20 +63,44 @@ describe('EventFollower', () => {
     expect(page).toHaveBeenCalledTimes(1);
   });
 
-  it('reads anew for whoever stands inside a page of another order: it does not tell what another instance has told', async () => {
+  it('goes on between events that are told at one place', async () => {
     const { next, add, page } = setup();
     const reader = next(at(0));
     await advance();
     add(2);
-    // The place of each of its events is the page's beginning.
-    const moved = (id: number, skip: number) =>
-      ({ id: String(id), cursor: { ...at(0), within: { upTo: at(2), skip } } }) as LedgerEvent;
-    page.mockResolvedValueOnce({ events: [moved(1, 1), moved(2, 2)], end: at(2), last: true });
+    const events = [{ ...at(1), told: '1' }, { ...at(1), told: '2' }, at(1)].map(
+      (cursor, n) => ({ id: String(n + 1), cursor }) as LedgerEvent,
+    );
+    page.mockResolvedValueOnce({ events, end: at(2), last: true });
     await advance(100);
-    expect((await reader).ids).toEqual([1, 2]);
-    expect(await next(at(1))).toMatchObject({ ids: [2], live: false });
-    expect(page).toHaveBeenLastCalledWith(at(1));
-    expect(await next(at(0))).toMatchObject({ ids: [1, 2], live: true });
+    expect((await reader).ids).toEqual([1, 2, 3]);
+    const looks = page.mock.calls.length;
+    expect(await next({ ...at(1), told: '1' })).toMatchObject({ ids: [2, 3], live: true });
+    expect(await next({ ...at(1), told: '2' })).toMatchObject({ ids: [3], live: true });
+    expect(page.mock.calls.length).toBe(looks);
+  });
+
+  it('goes on looking for a slow reader who is busy with what it has, and loses nothing by that', async () => {
+    const { next, add } = setup();
+    const gone = new AbortController();
+    const first = next(at(0), 15_000, gone.signal);
+    await advance();
+    add(1);
+    await advance(100);
+    await first;
+    add(3);
+    await advance(29_000);
+    add(1);
+    await advance(200);
+    expect(await next(at(1), 15_000, gone.signal)).toEqual({ ids: [2, 3, 4, 5], end: at(5), live: true });
+  });
+
+  it('ends the wait of whoever wants what retention has removed', async () => {
+    const { next, page, now } = setup();
+    now.mockResolvedValue(at(9));
+    page.mockRejectedValueOnce(new LedgerRemovedError(at(5)));
+    await expect(next(at(0))).rejects.toMatchObject({ upTo: at(5) });
+    expect(logs).toEqual([]);
   });
 
   it('looks at once when it is woken, and otherwise after 100 ms', async () => {
@@ -126,6 +157,7 @@ describe('EventFollower', () => {
     expect((await leaving).ids).toEqual([]);
     await advance(1_000);
     expect(await patient).toEqual({ ids: [], end: at(0), live: true });
+    here.abort();
     const looks = page.mock.calls.length;
     await advance(60_000);
     expect(page.mock.calls.length - looks).toBeLessThanOrEqual(1);
@@ -139,7 +171,9 @@ describe('EventFollower', () => {
     add(1);
     await advance(100);
     await first;
+    here.abort();
     await advance(10_000);
+    here = new AbortController();
     add(1);
     expect(await next(at(1))).toMatchObject({ ids: [2], live: false });
     expect(now).toHaveBeenCalledTimes(2);

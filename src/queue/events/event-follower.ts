@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
-import { LedgerReader, type LedgerEvent, type LedgerPage } from '../store/ledger-reader.js';
+import { Injectable, Logger, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import { LedgerReader, LedgerRemovedError, type LedgerEvent, type LedgerPage } from '../store/ledger-reader.js';
 import { WakeUps } from '../workers/wake-ups.js';
-import { isBehind, type LedgerCursor } from './ledger-cursor.js';
+import { isBehind, type LedgerCursor, type LedgerPlace } from './ledger-cursor.js';
 
 /** How often it looks without being woken, and how soon it looks again after it was. */
 const LOOK_MS = 100;
@@ -10,8 +10,10 @@ const LEAST_MS = 20;
 const LISTEN_AGAIN_MS = 1_000;
 /** Events that are kept for readers who come for them a little later. */
 const KEPT_EVENTS = 5_000;
-/** What was kept is of no use any more when nobody has asked for so long. */
+/** What was kept is of no use any more when nobody has looked for so long. */
 const STALE_MS = 2_000;
+/** For so long a reader that has not gone may be busy with what it has: longer than a socket is waited for. */
+const READER_MS = 40_000;
 
 export interface FollowedPage {
   readonly events: readonly LedgerEvent[];
@@ -23,14 +25,16 @@ export interface FollowedPage {
 
 /**
  * Follows the ledger for all readers of this instance: one statement a look for any number of them, woken by the
- * instance's own LISTEN connection and by a timer, and only while somebody waits. The newest events are kept for all;
+ * instance's own LISTEN connection and by a timer, and only while somebody reads. The newest events are kept for all;
  * whoever is further behind reads pages of its own until it has caught up. Nothing is stored for a single reader: each
  * comes for more when it has taken what it had.
  */
 @Injectable()
-export class EventFollower implements OnModuleInit {
+export class EventFollower implements OnModuleInit, OnModuleDestroy {
   private readonly logger = new Logger('Events');
   private readonly waiting = new Set<() => void>();
+  /** Who reads, and when each last came for more; those that wait and those that are busy with what they have. */
+  private readonly readers = new Map<AbortSignal, number>();
   /** The kept pages, each beginning where the one before ends; together they reach from `start` to `end`. */
   private kept: LedgerPage[] = [];
   private keptEvents = 0;
@@ -40,6 +44,7 @@ export class EventFollower implements OnModuleInit {
   private listenedAt = -Infinity;
   private following = false;
   private blind = false;
+  private stopped = false;
   private stir: () => void = () => undefined;
 
   constructor(
@@ -51,13 +56,28 @@ export class EventFollower implements OnModuleInit {
     this.wakeUps.onWakeUp(() => this.stir());
   }
 
+  /** Whoever still waits is let go by its answer's end. */
+  onModuleDestroy(): void {
+    this.stopped = true;
+    this.stir();
+  }
+
   /** Behind all that can be told now. */
   now(): Promise<LedgerCursor> {
     return this.reader.now();
   }
 
-  /** What comes behind the cursor, as soon as there is anything; without events when that takes longer. */
+  /** Up to where retention has removed what could be told; undefined where it has removed nothing. */
+  removed(): Promise<LedgerPlace | undefined> {
+    return this.reader.removed();
+  }
+
+  /**
+   * What comes behind the cursor, as soon as there is anything; without events when that takes longer. Fails with a
+   * LedgerRemovedError where that is not there any more.
+   */
   async next(after: LedgerCursor, atMostMs: number, gone: AbortSignal): Promise<FollowedPage> {
+    this.meet(gone);
     const until = performance.now() + atMostMs;
     let page: FollowedPage = { events: [], end: after, live: false };
     while (!gone.aborted) {
@@ -77,9 +97,29 @@ export class EventFollower implements OnModuleInit {
       const { events, end } = await this.reader.page(after);
       return { events, end, live: false };
     } catch (error) {
+      if (error instanceof LedgerRemovedError) throw error;
       this.complain(error);
       return undefined;
     }
+  }
+
+  private meet(reader: AbortSignal): void {
+    if (reader.aborted) return;
+    if (!this.readers.has(reader)) {
+      reader.addEventListener('abort', () => this.readers.delete(reader), { once: true });
+    }
+    this.readers.set(reader, performance.now());
+  }
+
+  /** Whether anybody reads: a slow reader must find what came meanwhile, though all the others have gone. */
+  private get wanted(): boolean {
+    if (this.stopped) return false;
+    if (this.waiting.size > 0) return true;
+    for (const [reader, cameAt] of this.readers) {
+      if (performance.now() - cameAt < READER_MS) return true;
+      this.readers.delete(reader);
+    }
+    return false;
   }
 
   /** Begins anew at the end of the ledger where nobody has looked for a while. */
@@ -94,18 +134,13 @@ export class EventFollower implements OnModuleInit {
 
   private fromKept(after: LedgerCursor): FollowedPage | undefined {
     const { start, end } = this;
-    if (!start || !end || after.within || isBehind(start, after)) return undefined;
+    if (!start || !end || isBehind(start, after)) return undefined;
     // From the newest back: most readers have had all but the last page.
     let first = this.kept.length;
     while (first > 0 && isBehind(this.kept[first - 1]!.end, after)) first--;
-    // A place inside a page whose events were put into another order says nothing of which of them the reader has had.
-    const page = this.kept[first];
-    const begins = first === 0 ? start : this.kept[first - 1]!.end;
-    if (page?.events.some(({ cursor }) => cursor.within) && isBehind(after, begins)) return undefined;
-    const events = this.kept.slice(first).flatMap((page, n) =>
-      // Only the first can begin before the cursor, and only where that was not given out as the end of a page.
-      n === 0 ? page.events.filter(({ cursor }) => isBehind(cursor.within?.upTo ?? cursor, after)) : page.events,
-    );
+    const events = this.kept
+      .slice(first)
+      .flatMap((page, n) => (n === 0 ? page.events.filter(({ cursor }) => isBehind(cursor, after)) : page.events));
     return { events, end: isBehind(end, after) ? end : after, live: true };
   }
 
@@ -120,14 +155,14 @@ export class EventFollower implements OnModuleInit {
       const timer = setTimeout(wake, atMostMs);
       gone.addEventListener('abort', wake, { once: true });
       this.waiting.add(wake);
-      if (!this.following) void this.follow();
+      if (!this.following && !this.stopped) void this.follow();
     });
   }
 
   private async follow(): Promise<void> {
     this.following = true;
     let last = true;
-    while (this.waiting.size > 0) {
+    while (this.wanted) {
       if (last) await this.pause();
       last = true;
       try {

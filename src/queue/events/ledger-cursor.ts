@@ -5,30 +5,32 @@ export interface LedgerPlace {
 }
 
 /**
- * Behind which event to go on: the one at that place. `within`: the event is one of a page whose events were put into
- * another order than that of their places; the page reaches up to `upTo`, and so many of its events are behind us.
+ * Behind which event to go on: all that is told at that place. `told`: only up to the entry with this id; others of its task,
+ * which had to wait for the entry at that place, are told behind it.
  */
 export interface LedgerCursor extends LedgerPlace {
-  readonly within?: { readonly upTo: LedgerPlace; readonly skip: number };
+  readonly told?: string;
 }
 
-export function isBehind(one: LedgerPlace, other: LedgerPlace): boolean {
+export function isBehind(one: LedgerCursor, other: LedgerCursor): boolean {
   const [xid, otherXid] = [BigInt(one.xid), BigInt(other.xid)];
-  return xid > otherXid || (xid === otherXid && BigInt(one.id) > BigInt(other.id));
+  if (xid !== otherXid) return xid > otherXid;
+  const [id, otherId] = [BigInt(one.id), BigInt(other.id)];
+  if (id !== otherId) return id > otherId;
+  if (other.told === undefined) return false;
+  return one.told === undefined || BigInt(one.told) > BigInt(other.told);
 }
 
 /** As clients get it; opaque to them, so that its form may change. */
-export function encodeLedgerCursor({ xid, id, within }: LedgerCursor): string {
-  const place = `${xid}-${id}`;
-  return within ? `${place}_${within.upTo.xid}-${within.upTo.id}_${within.skip}` : place;
+export function encodeLedgerCursor({ xid, id, told }: LedgerCursor): string {
+  return told === undefined ? `${xid}-${id}` : `${xid}-${id}-${told}`;
 }
 
-const CURSOR = /^(\d{1,18})-(\d{1,18})(?:_(\d{1,18})-(\d{1,18})_(\d{1,4}))?$/;
+const CURSOR = /^(\d{1,18})-(\d{1,18})(?:-(\d{1,18}))?$/;
 
 /** Undefined for what is none. */
 export function decodeLedgerCursor(text: string): LedgerCursor | undefined {
-  const [, xid, id, upToXid, upToId, skip] = CURSOR.exec(text) ?? [];
+  const [, xid, id, told] = CURSOR.exec(text) ?? [];
   if (xid === undefined || id === undefined) return undefined;
-  if (upToXid === undefined || upToId === undefined) return { xid, id };
-  return { xid, id, within: { upTo: { xid: upToXid, id: upToId }, skip: Number(skip) } };
+  return told === undefined ? { xid, id } : { xid, id, told };
 }

@@ -96,10 +96,10 @@ export class LedgerVerifier {
     return told();
   }
 
-  /** Retention counts only where the event that tells of it is proved by its own block. */
+  /** Retention counts only where the event that tells of it is proved by its own block, or is too new to have one. */
   private async removedBefore(): Promise<string | undefined> {
     const told = await this.seals.prunedBefore();
-    if (!told) return undefined;
+    if (!told || told.block === undefined) return told?.week;
     const [seal] = await this.seals.withRows(told.block, told.block, 1);
     return seal && seal.hash === sealHash(seal) && !checkRows(seal, told.week) ? told.week : undefined;
   }

@@ -1,23 +1,44 @@
 import type { QueueDatabase } from './queue-database.js';
-import { LedgerReader } from './ledger-reader.js';
+import { decodeLedgerCursor, encodeLedgerCursor, type LedgerCursor } from '../events/ledger-cursor.js';
+import { LedgerReader, type LedgerEvent } from './ledger-reader.js';
 
 type Made = [xid: number, id: number, task: string | null];
 
-/** A ledger of these entries, in the order (xid, id); transactions from `horizon` on are open. */
-function setup(entries: readonly Made[], horizon = 1_000, pageRows = 500) {
+/**
+ * A ledger of these entries, in the order (xid, id); transactions from `horizon` on are open, and retention has removed what
+ * lies up to `removed`. A page has 500 rows, as the reader knows.
+ */
+function setup(entries: readonly Made[], { horizon = 1_000, removed = null as string | null } = {}) {
   const rows = entries.map(([xid, id, task]) => ({
-    ...{ horizon: String(horizon), xid: String(xid), id: String(id), task_id: task, kind: 'operator', at: new Date(0) },
+    ...{ horizon: String(horizon), removed_xid: removed, removed_id: removed && '7' },
+    ...{ xid: String(xid), id: String(id), task_id: task, kind: 'operator', at: new Date(0) },
   }));
-  const isAfter = (row: { xid: string; id: string }, xid: string, id: string) =>
-    Number(row.xid) > Number(xid) || (Number(row.xid) === Number(xid) && Number(row.id) > Number(id));
-  const run = async (_: unknown, [xid, id, toXid, toId]: string[]) => {
-    const found = rows.filter(
-      (row) => isAfter(row, xid!, id!) && (toXid == null || !isAfter(row, toXid, toId!)) && Number(row.xid) < horizon,
-    );
-    return found.length > 0 ? found.slice(0, pageRows) : [{ horizon: String(horizon), xid: null }];
-  };
+  type Made = (typeof rows)[number];
+  const byId = (task: string) =>
+    rows.filter(({ task_id }) => task_id === task).sort((one, other) => Number(one.id) - Number(other.id));
+  const mixed = ({ task_id: task }: Made) =>
+    task !== null && byId(task).some(({ xid }, n, own) => n > 0 && Number(xid) < Number(own[n - 1]!.xid));
+  const isFrom = (row: Made, xid: string, id: string) =>
+    Number(row.xid) > Number(xid) || (Number(row.xid) === Number(xid) && Number(row.id) >= Number(id));
+  const run = jest.fn(async ({ name }: { name: string }, values: unknown[]) => {
+    if (name === 'queue_events_of_tasks') return (values[0] as string[]).flatMap(byId);
+    const [xid, id] = values as string[];
+    const found = rows.filter((row) => isFrom(row, xid!, id!) && Number(row.xid) < horizon).slice(0, 500);
+    const none = { horizon: String(horizon), removed_xid: removed, removed_id: removed && '7', xid: null };
+    return found.length > 0 ? found.map((row) => ({ ...row, mixed: mixed(row) })) : [none];
+  });
   return new LedgerReader({ run } as unknown as QueueDatabase);
 }
+
+/** All that is told from there on, page by page. */
+async function all(reader: LedgerReader, from: LedgerCursor): Promise<LedgerEvent[]> {
+  const told: LedgerEvent[] = [];
+  for (let page = await reader.page(from); ; page = await reader.page(page.end)) {
+    told.push(...page.events);
+    if (page.last) return told;
+  }
+}
+
 const START = { xid: '0', id: '0' };
 
 describe('LedgerReader', () => {
@@ -56,22 +77,55 @@ describe('LedgerReader', () => {
     [8, 6, 'b'],
   ];
 
+  const names = (events: readonly LedgerEvent[]) => events.map(({ taskId, id }) => `${taskId}${id}`);
+
   it('tells the events of a task in their order, whatever the order of their transactions', async () => {
-    const { events } = await setup(late).page(START);
-    expect(events.map(({ taskId, id }) => `${taskId}${id}`)).toEqual(['a3', 'b2', 'a4', 'a9', 'b6']);
+    expect(names(await all(setup(late), START))).toEqual(['b2', 'a3', 'a4', 'a9', 'b6']);
   });
 
-  it('goes on behind any event of such a page without a gap or a double', async () => {
+  it('goes on behind any event without a gap or a double', async () => {
     const reader = setup(late);
-    const { events } = await reader.page(START);
-    const ids = events.map(({ id }) => id);
+    const events = await all(reader, START);
     for (const [n, { cursor }] of events.entries()) {
-      const rest: string[] = [];
-      for (let page = await reader.page(cursor); ; page = await reader.page(page.end)) {
-        rest.push(...page.events.map(({ id }) => id));
-        if (page.last) break;
-      }
-      expect(rest).toEqual(ids.slice(n + 1));
+      expect(names(await all(reader, cursor))).toEqual(names(events.slice(n + 1)));
+      expect(decodeLedgerCursor(encodeLedgerCursor(cursor))).toEqual(cursor);
     }
+  });
+
+  it('does not tell a late change before those that it came after, though their transactions may be told later', async () => {
+    // 6 is still open.
+    const { events, end } = await setup(late, { horizon: 6 }).page(START);
+    expect(names(events)).toEqual([]);
+    expect(names(await all(setup(late), end))).toEqual(['b2', 'a3', 'a4', 'a9', 'b6']);
+  });
+
+  it('keeps to that over pages of any distance', async () => {
+    const between: Made[] = Array.from({ length: 1_700 }, (_, n) => [10 + n, 100 + n, n % 7 === 0 ? null : `t${n}`]);
+    // Two late changes of one task; between the changes that they waited for lie some pages.
+    const entries: Made[] = [
+      [5, 9_000, 'a'],
+      [5, 9_001, 'a'],
+      [6, 50, 'a'],
+      ...between,
+      [2_000, 8_000, 'a'],
+      [2_001, 9_500, 'a'],
+    ];
+    const reader = setup(entries, { horizon: 5_000 });
+    const events = await all(reader, START);
+    expect(new Set(names(events)).size).toBe(events.length);
+    expect(events).toHaveLength(entries.filter(([, , task]) => task !== null).length);
+    expect(events.filter(({ taskId }) => taskId === 'a').map(({ id }) => id)).toEqual([
+      ...['50', '8000', '9000', '9001', '9500'],
+    ]);
+    for (const n of [0, 1, 499, 500, events.length - 4, events.length - 3, events.length - 2, events.length - 1]) {
+      expect(names(await all(reader, events[n]!.cursor))).toEqual(names(events.slice(n + 1)));
+    }
+  });
+
+  it('does not pass over what retention has removed', async () => {
+    const reader = setup(late, { removed: '5' });
+    await expect(reader.page(START)).rejects.toMatchObject({ upTo: { xid: '5', id: '7' } });
+    expect((await reader.page({ xid: '5', id: '7' })).events).not.toEqual([]);
+    expect((await reader.page({ xid: '5', id: '7', told: '3' })).events).not.toEqual([]);
   });
 });

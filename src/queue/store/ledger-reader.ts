@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { eventTypeOf, type EventType } from '../events/event-types.js';
 import { isBehind, type LedgerCursor, type LedgerPlace } from '../events/ledger-cursor.js';
-import { followLedger, ledgerEnd, PAGE_ROWS } from './follow.sql.js';
+import { eventsOfTasks, followLedger, ledgerEnd, ledgerRemoved, PAGE_ROWS } from './follow.sql.js';
 import { QueueDatabase } from './queue-database.js';
 
 /** An entry of the ledger that concerns a task. */
@@ -37,10 +37,7 @@ export interface LedgerPage {
   readonly last: boolean;
 }
 
-interface Row {
-  readonly horizon: string;
-  readonly xid: string | null;
-  readonly id: string;
+interface Entry extends LedgerPlace {
   readonly kind: LedgerEvent['kind'];
   readonly task_id: string | null;
   readonly from_status: string | null;
@@ -51,15 +48,41 @@ interface Row {
   readonly detail: Readonly<Record<string, unknown>> | null;
   readonly request_id: string | null;
   readonly at: Date;
+}
+
+/** What an entry's task is. */
+interface OfTask {
   readonly app_name: string | null;
   readonly workflow_name: string | null;
   readonly golden_path: string | null;
 }
-type Entry = Row & LedgerPlace;
+
+type PageEntry = Entry & OfTask & { readonly mixed: boolean | null };
+type Row = (PageEntry | { readonly xid: null }) & {
+  readonly horizon: string;
+  readonly removed_xid: string | null;
+  readonly removed_id: string | null;
+};
+
+/** Retention has removed entries behind the place from which somebody wants to go on. */
+export class LedgerRemovedError extends Error {
+  override readonly name = 'LedgerRemovedError';
+
+  constructor(
+    /** From here on all is there. */
+    readonly upTo: LedgerPlace,
+  ) {
+    super('entries behind that place of the ledger have been removed by retention');
+  }
+}
 
 /**
- * Reads the ledger as it grows, in the order (xid, id), behind a cursor that its reader may keep for as long as it likes:
- * every event comes once, and none is passed over, whatever was committed when.
+ * Follows the ledger with a cursor: every event comes once, and none is passed over, whatever was committed when.
+ *
+ * Entries come in the order (xid, id). For one task the order of ids is the order of its events, and it is another one where
+ * a change was made in a transaction that had been open for a while: then an entry waits for those of its task with a lower
+ * id, and is told at the place of the last of them. Whoever wrote it had seen them committed, so they are there when it is,
+ * and its place is the same for every reader at every time.
  */
 @Injectable()
 export class LedgerReader {
@@ -71,67 +94,72 @@ export class LedgerReader {
     return { xid: row!.xid, id: '0' };
   }
 
-  async page({ xid, id, within }: LedgerCursor): Promise<LedgerPage> {
-    const { upTo, skip = 0 } = within ?? {};
-    const rows = await this.database.run<Row>(followLedger, [xid, id, upTo?.xid ?? null, upTo?.id ?? null]);
-    const entries = rows.filter((row): row is Entry => row.xid !== null);
-    const last = !upTo && entries.length < PAGE_ROWS;
-    const from = { xid, id };
-    const events = eventsOf(entries, from)
-      .slice(skip)
-      .filter((event) => event !== undefined);
+  /** Up to where retention has removed entries; undefined where it has removed none. */
+  async removed(): Promise<LedgerPlace | undefined> {
+    return (await this.database.run<LedgerPlace>(ledgerRemoved, []))[0];
+  }
+
+  /** Fails with a LedgerRemovedError where the cursor lies before what retention has removed. */
+  async page(cursor: LedgerCursor): Promise<LedgerPage> {
+    // What is told at a place in part begins with that place.
+    const first = cursor.told === undefined ? String(BigInt(cursor.id) + 1n) : cursor.id;
+    const rows = await this.database.run<Row>(followLedger, [cursor.xid, first]);
+    const { horizon, removed_xid, removed_id } = rows[0]!;
+    if (removed_xid !== null && removed_id !== null) {
+      const removed = { xid: removed_xid, id: removed_id };
+      if (isBehind(removed, { xid: cursor.xid, id: cursor.id })) throw new LedgerRemovedError(removed);
+    }
+    const entries = rows.filter((row): row is Row & PageEntry => row.xid !== null);
+    const events = (await this.told(entries)).filter((event) => isBehind(event.cursor, cursor));
+    const last = entries.length < PAGE_ROWS;
     // All before the horizon is read: a reader who waits long need not begin again where the last event was.
-    const end = last ? { xid: rows[0]!.horizon, id: '0' } : (upTo ?? placeOf(entries.at(-1)!));
-    return { events, last, end: isBehind(end, from) ? end : from };
+    const end = last ? { xid: horizon, id: '0' } : placeOf(entries.at(-1)!);
+    return { events, last, end: isBehind(end, cursor) ? end : cursor };
+  }
+
+  /** What is told at the places of these entries. */
+  private async told(entries: readonly PageEntry[]): Promise<LedgerEvent[]> {
+    const mixed = new Set(entries.flatMap(({ mixed, task_id }) => (mixed && task_id !== null ? [task_id] : [])));
+    const turns = mixed.size === 0 ? new Map<string, Entry[]>() : await this.turnsOf([...mixed]);
+    return entries.flatMap((at) => {
+      if (at.task_id === null || !mixed.has(at.task_id)) return toEvents(at, at, placeOf(at));
+      const here = turns.get(nameOf(at)) ?? [];
+      return here.flatMap((entry, n) => {
+        const place = placeOf(at);
+        return toEvents(entry, at, n === here.length - 1 ? place : { ...place, told: entry.id });
+      });
+    });
+  }
+
+  /** All entries of these tasks by the place at which they are told: of the last, in the order of places, up to them. */
+  private async turnsOf(taskIds: readonly string[]): Promise<Map<string, Entry[]>> {
+    const turns = new Map<string, Entry[]>();
+    const latest = new Map<string, Entry>();
+    for (const entry of await this.database.run<Entry>(eventsOfTasks, [taskIds])) {
+      const before = latest.get(entry.task_id!);
+      const at = before && isBehind(before, entry) ? before : entry;
+      latest.set(entry.task_id!, at);
+      turns.set(nameOf(at), [...(turns.get(nameOf(at)) ?? []), entry]);
+    }
+    return turns;
   }
 }
 
 const placeOf = ({ xid, id }: LedgerPlace): LedgerPlace => ({ xid, id });
+const nameOf = ({ xid, id }: LedgerPlace): string => `${xid}-${id}`;
 
-/** In the order in which they are told; undefined for entries that are no events. */
-function eventsOf(entries: readonly Entry[], from: LedgerPlace): (LedgerEvent | undefined)[] {
-  const ordered = inTaskOrder(entries);
-  const moved = ordered.some((entry, n) => entry !== entries[n]);
-  const upTo = entries.at(-1);
-  return ordered.map((entry, n) => {
-    const type = eventTypeOf({
-      kind: entry.kind,
-      taskId: entry.task_id,
-      fromStatus: entry.from_status,
-      toStatus: entry.to_status,
-    });
-    if (type === undefined) return undefined;
-    const cursor = moved ? { ...from, within: { upTo: placeOf(upTo!), skip: n + 1 } } : placeOf(entry);
-    return toEvent(entry, type, cursor);
+/** None for an entry that is no event. */
+function toEvents(entry: Entry, task: OfTask, cursor: LedgerCursor): LedgerEvent[] {
+  const type = eventTypeOf({
+    kind: entry.kind,
+    taskId: entry.task_id,
+    fromStatus: entry.from_status,
+    toStatus: entry.to_status,
   });
+  return type === undefined ? [] : [toEvent(entry, task, type, cursor)];
 }
 
-/**
- * For one task only the order of ids is the order of its events. It differs from the order of the page where a change was
- * made in a transaction that had been open for a while: then the events of that task change places among themselves.
- */
-export function inTaskOrder<T extends { readonly id: string; readonly task_id: string | null }>(
-  entries: readonly T[],
-): readonly T[] {
-  const newest = new Map<string, bigint>();
-  const late = new Set<string>();
-  for (const { id, task_id } of entries) {
-    if (task_id === null) continue;
-    const before = newest.get(task_id);
-    if (before !== undefined && before > BigInt(id)) late.add(task_id);
-    else newest.set(task_id, BigInt(id));
-  }
-  if (late.size === 0) return entries;
-  const result = [...entries];
-  for (const task of late) {
-    const places = entries.flatMap(({ task_id }, place) => (task_id === task ? [place] : []));
-    const own = places.map((place) => entries[place]!).sort((a, b) => (BigInt(a.id) < BigInt(b.id) ? -1 : 1));
-    places.forEach((place, n) => (result[place] = own[n]!));
-  }
-  return result;
-}
-
-function toEvent(entry: Entry, type: EventType, cursor: LedgerCursor): LedgerEvent {
+function toEvent(entry: Entry, task: OfTask, type: EventType, cursor: LedgerCursor): LedgerEvent {
   return {
     type,
     id: entry.id,
@@ -146,9 +174,9 @@ function toEvent(entry: Entry, type: EventType, cursor: LedgerCursor): LedgerEve
     detail: entry.detail,
     requestId: entry.request_id,
     at: entry.at,
-    appName: entry.app_name,
-    workflowName: entry.workflow_name,
-    goldenPath: entry.golden_path,
+    appName: task.app_name,
+    workflowName: task.workflow_name,
+    goldenPath: task.golden_path,
     cursor,
   };
 }

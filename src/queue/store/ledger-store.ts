@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import { noteInLedger, pruneLedger, prunePatience } from './ledger-note.sql.js';
+import { noteInLedger } from './ledger-note.sql.js';
 import { QueueDatabase, type Executor } from './queue-database.js';
 
 /** Something an operator did that changes no task's state: a pause, a new key, a changed schedule. */
@@ -21,7 +21,7 @@ export interface Within {
   readonly executor?: Executor;
 }
 
-/** Writes into the ledger what its triggers cannot see, and takes from it what is older than anybody wants to keep. */
+/** Writes into the ledger what its triggers cannot see. */
 @Injectable()
 export class LedgerStore {
   constructor(private readonly database: QueueDatabase) {}
@@ -33,17 +33,5 @@ export class LedgerStore {
     const values = [actor, cause, detail ? JSON.stringify(detail) : null, requestId ?? null, taskId ?? null];
     if (manager) await manager.query(noteInLedger.text, values);
     else await executor.run(noteInLedger, values);
-  }
-
-  /**
-   * Drops the ledger's weeks that lie wholly before that time, where they are sealed; how many. The seals stay. Fails with
-   * 55P03 where somebody's open transaction holds the ledger for longer than two seconds.
-   */
-  async prune(before: Date, actor: string): Promise<number> {
-    return this.database.transaction(async (transaction) => {
-      await transaction.run(prunePatience, []);
-      const [row] = await transaction.run<{ dropped: number }>(pruneLedger, [before.toISOString(), actor]);
-      return row!.dropped;
-    });
   }
 }

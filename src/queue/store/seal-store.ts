@@ -61,9 +61,9 @@ export class SealStore {
     return this.database.run<SealWithRows>(sealsWithRows, [from, to, atMost]);
   }
 
-  /** What retention has removed, by the ledger's own word. */
-  async prunedBefore(): Promise<{ week: string; block: string } | undefined> {
+  /** What retention has removed, by the ledger's own word; without a block where that word is not sealed yet. */
+  async prunedBefore(): Promise<{ week: string; block?: string } | undefined> {
     const [row] = await this.database.run<{ week: string | null; block: string | null }>(prunedBefore, []);
-    return row?.week != null && row.block !== null ? { week: row.week, block: row.block } : undefined;
+    return row?.week == null ? undefined : { week: row.week, ...(row.block === null ? {} : { block: row.block }) };
   }
 }

@@ -97,6 +97,36 @@ describe('the follower', () => {
     await fixture.query('DELETE FROM queue_leases');
   });
 
+  it('keeps to that where pages lie between the changes, and while the earlier ones cannot be told yet', async () => {
+    const api = await fixture.startApi();
+    const [ada, other] = [await fixture.hand('ada'), await fixture.hand('eve')];
+    const { taskId } = await api.queue.enqueue(aTask());
+    await ada.query('BEGIN; SELECT pg_current_xact_id()');
+    await api.queue.enqueueMany(Array.from({ length: 1_200 }, () => aTask()));
+    await other.query('BEGIN; SELECT pg_current_xact_id()');
+    await fixture.query(
+      `WITH signed AS MATERIALIZED (SELECT set_config('turnpike.actor', 'bob', true))
+       UPDATE queue_tasks SET status = 'running', attempt = 1, started_at = now() FROM signed WHERE task_id = $1`,
+      [taskId],
+    );
+    await ada.query(`UPDATE queue_tasks SET status = 'cancelled' WHERE task_id = '${taskId}'; COMMIT`);
+    await fixture.query('DELETE FROM queue_ready r USING queue_tasks t WHERE t.id = r.id AND t.task_id = $1', [taskId]);
+    const follower = of(api, EventFollower);
+    const before = await readAll(follower, START, 1_201);
+    expect(before.filter((event) => event.taskId === taskId).map(({ type }) => type)).toEqual(['task.enqueued']);
+    await other.query('COMMIT');
+    const events = await readAll(follower, START, 1_203);
+    expect(byTask(events)).toEqual(await ledger());
+    const own = events.filter((event) => event.taskId === taskId);
+    expect(own.map(({ actor }) => actor)).toEqual(['tester', 'bob', 'ada']);
+    for (const { cursor, id } of own) {
+      const place = events.findIndex((event) => event.id === id);
+      const rest = events.slice(place + 1);
+      expect((await readAll(follower, cursor, rest.length)).map(told)).toEqual(rest.map(told));
+    }
+    await fixture.query('DELETE FROM queue_leases');
+  });
+
   it('holds back what comes behind an open transaction', async () => {
     const api = await fixture.startApi();
     const reader = of(api, LedgerReader);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { LedgerVerifier, type Break } from '../../../src/queue/ledger/verifier.js';
 import { LedgerStore } from '../../../src/queue/store/ledger-store.js';
+import { RetentionStore } from '../../../src/queue/store/retention-store.js';
 import { SealStore } from '../../../src/queue/store/seal-store.js';
 import { aTask, type QueueInstance } from '../../support/queue-harness.js';
 import { useQueue } from '../../support/queue-fixture.js';
@@ -14,10 +15,17 @@ async function setup(): Promise<{
   seals: SealStore;
   verifier: LedgerVerifier;
   ledger: LedgerStore;
+  retention: RetentionStore;
 }> {
   const api = await fixture.startApi();
   const get = <T>(type: new (...given: never[]) => T) => api.module.get(type, { strict: false });
-  return { api, seals: get(SealStore), verifier: get(LedgerVerifier), ledger: get(LedgerStore) };
+  return {
+    api,
+    seals: get(SealStore),
+    verifier: get(LedgerVerifier),
+    ledger: get(LedgerStore),
+    retention: get(RetentionStore),
+  };
 }
 
 const HELD = 'SELECT FROM queue_task_events WHERE xid >= pg_snapshot_xmin(pg_current_snapshot())';
@@ -204,34 +212,96 @@ describe('the chain of seals', () => {
 
 describe('retention', () => {
   it('drops whole weeks, says so in the ledger, and keeps their seals checkable', async () => {
-    const { api, seals, ledger, verifier } = await setup();
+    const { api, seals, retention, verifier } = await setup();
     await history(3, 3);
     await history(2, 3);
     await api.queue.enqueue(aTask());
     await sealAll(seals, 4);
     const before = new Date(Date.now() - 8 * 86_400_000);
     const [{ week }] = (await fixture.query('SELECT queue_ledger_week($1) AS week', [before])) as [{ week: string }];
-    const dropped = await ledger.prune(before, 'pruner:me');
+    const dropped = (await retention.ledger(before, 'pruner:me'))!;
     expect(dropped).toBeGreaterThanOrEqual(1);
     await sealAll(seals, 4);
     const [note] = await fixture.query(`SELECT actor, detail FROM queue_task_events WHERE cause = 'ledger_pruned'`);
     expect(note).toMatchObject({ actor: 'pruner:me', detail: { before: week, partitions: expect.any(Array) } });
     const checked = await verifier.verify();
     expect(checked).toMatchObject({ valid: true, removed_before: week, checked: { rows_removed: 3 * dropped } });
-    expect(await ledger.prune(before, 'pruner:me')).toBe(0);
+    expect(await retention.ledger(before, 'pruner:me')).toBe(0);
     // What is kept is proved as before, also in a block that has lost a part.
     await tamper(`UPDATE queue_task_events SET actor = 'nobody' WHERE kind = 'transition'`);
     expect(await verifier.verify()).toMatchObject({ valid: false, first_broken: { reason: 'changed_row' } });
   });
 
   it('takes nothing that is not sealed yet, and nothing of this week', async () => {
-    const { ledger, seals } = await setup();
+    const { retention, seals } = await setup();
     await history(5, 1);
-    await expect(ledger.prune(new Date(), 'ada')).rejects.toMatchObject({ code: 'TP004' });
+    await expect(retention.ledger(new Date(), 'ada')).rejects.toMatchObject({ code: 'TP004' });
     await sealAll(seals, 4);
-    expect(await ledger.prune(new Date(Date.now() + 30 * 86_400_000), 'ada')).toBeGreaterThanOrEqual(1);
+    expect(await retention.ledger(new Date(Date.now() + 30 * 86_400_000), 'ada')).toBeGreaterThanOrEqual(1);
     const weeks = await fixture.query('SELECT week = queue_ledger_week(now()) AS current FROM queue_ledger_weeks()');
     expect(weeks.filter(({ current }) => current)).toHaveLength(1);
+  });
+
+  it('takes nothing that webhooks have not been told of, whoever asks for it', async () => {
+    const { retention, seals, verifier } = await setup();
+    await history(4, 2);
+    await sealAll(seals, 4);
+    const hand = await fixture.hand('ada');
+    const [last] = await fixture.query('SELECT xid::text AS xid, id FROM queue_task_events ORDER BY xid DESC, id DESC');
+    const cursor = 'UPDATE webhook_cursor SET following = $3, xid = $1::xid8, id = $2';
+    try {
+      await fixture.query(cursor, [last!.xid, Number(last!.id) - 1, true]);
+      await expect(retention.ledger(new Date(), 'pruner:me')).rejects.toMatchObject({ code: 'TP004' });
+      await expect(hand.query(`SELECT queue_prune_ledger(now(), 'ada')`)).rejects.toMatchObject({
+        code: 'TP004',
+        message: expect.stringMatching(/^webhooks have not been told of the ledger before \d{4}-\d\d-\d\d yet$/),
+      });
+      // One that nobody follows yet begins where it was made.
+      await fixture.query(cursor, ['0', 0, false]);
+      await fixture.query(
+        `INSERT INTO webhooks (url, events, secret, begins_at) VALUES ('http://x', '{*}', 's', '3:3:')`,
+      );
+      await expect(retention.ledger(new Date(), 'pruner:me')).rejects.toMatchObject({ code: 'TP004' });
+      await fixture.query('UPDATE webhooks SET begins_at = pg_current_snapshot()');
+      expect(await retention.ledger(new Date(), 'pruner:me')).toBeGreaterThanOrEqual(1);
+    } finally {
+      await fixture.query(cursor, ['0', 0, false]);
+    }
+    // Before the note of it is sealed, too.
+    expect(await verifier.verify()).toMatchObject({ valid: true, removed_before: expect.any(String) });
+  });
+
+  it('goes on with what lies in the default partition, and says up to where rows are gone', async () => {
+    const { retention, seals, verifier } = await setup();
+    for (const weeks of [20, 21, 22, 23, 24, 25]) await history(weeks, 2);
+    await fixture.query(
+      `INSERT INTO queue_task_events (kind, actor, cause, at) VALUES ('operator', 'ada', 'noted', now() - interval '60 days')`,
+    );
+    await sealAll(seals, 4);
+    const last = `SELECT xid::text AS xid, id FROM queue_task_events WHERE cause = 'noted' ORDER BY xid DESC, id DESC LIMIT 1`;
+    const [place] = await fixture.query(last);
+    const dropped: (number | undefined)[] = [];
+    do dropped.push(await retention.ledger(new Date(), 'pruner:me'));
+    while (dropped.at(-1) !== 0);
+    expect(dropped.slice(0, -2).reduce((sum: number, n) => sum + n!, 0)).toBeGreaterThanOrEqual(6);
+    expect(Math.max(...dropped.map(Number))).toBeLessThanOrEqual(4);
+    expect(await fixture.query(last)).toEqual([]);
+    expect(await fixture.query('SELECT xid::text AS xid, id FROM queue_ledger_removed')).toEqual([place]);
+    await sealAll(seals, 4);
+    expect(await verifier.verify()).toMatchObject({ valid: true, checked: { rows_removed: 13 } });
+    await expect(fixture.query(`UPDATE queue_ledger_removed SET id = 0`)).rejects.toMatchObject({ code: 'TP003' });
+  });
+
+  it('waits behind nobody for long, and lets nobody wait', async () => {
+    const { retention, seals, api } = await setup();
+    await history(6, 1);
+    await sealAll(seals, 4);
+    const reader = await fixture.hand();
+    await reader.query('BEGIN; SELECT FROM queue_task_events LIMIT 1');
+    await expect(retention.ledger(new Date(), 'pruner:me')).rejects.toMatchObject({ code: '55P03' });
+    await api.queue.enqueue(aTask());
+    await reader.query('COMMIT');
+    expect(await retention.ledger(new Date(), 'pruner:me')).toBeGreaterThanOrEqual(1);
   });
 
   it('is no excuse for a row taken out of a week that is kept', async () => {

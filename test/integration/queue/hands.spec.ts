@@ -108,11 +108,19 @@ describe('a hand in psql', () => {
     expect(await fixture.task(taskId)).toMatchObject({ task_id: taskId, status: 'pending' });
   });
 
-  it('may delete tasks as the pruner', async () => {
-    await aPendingTask();
+  it('may delete tasks as the pruner does, but none that have not ended or that are dead letters', async () => {
+    const pending = await aPendingTask();
+    const { queue } = await fixture.start();
+    await fixture.becomes(pending, 'completed');
     const hand = await fixture.hand();
-    await hand.query(`BEGIN; SET LOCAL turnpike.pruner = 'on'; DELETE FROM queue_tasks; ROLLBACK`);
+    await hand.query(`BEGIN; SET LOCAL turnpike.pruner = 'on'; DELETE FROM queue_tasks; COMMIT`);
     await expect(hand.query('DELETE FROM queue_tasks')).rejects.toMatchObject({ code: 'TP003' });
+    const { taskId } = await queue.enqueue(aTask({ delaySeconds: 3_600 }));
+    await hand.query(`SET turnpike.pruner = 'on'`);
+    await expect(hand.query('DELETE FROM queue_tasks')).rejects.toMatchObject({
+      code: 'TP003',
+      message: `task ${taskId} cannot be removed: it is "scheduled"`,
+    });
   });
 });
 
