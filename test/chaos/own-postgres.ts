@@ -57,10 +57,10 @@ export class OwnPostgres {
     await until('PostgreSQL answers', answers, { everyMs: 50 });
   }
 
-  /** Ends all sessions but its own. */
-  async terminateConnections(): Promise<number> {
+  /** Ends all sessions but its own, or those of them for which a condition on pg_stat_activity holds; their number. */
+  async terminateConnections(condition = 'true'): Promise<number> {
     const sql = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`;
+                 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND (${condition})`;
     return (await this.query(sql)).length;
   }
 
