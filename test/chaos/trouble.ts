@@ -74,7 +74,9 @@ export class Trouble {
       ...numbers,
     });
     expect(verdict).toMatchObject({ lost: [], unexplained: [], notEndedOnce: [], zombieWrites: 0 });
-    expect(await query(`SELECT task_id, cause, error_message FROM queue_tasks WHERE status <> 'completed'`)).toEqual([]);
+    expect(await query(`SELECT task_id, cause, error_message FROM queue_tasks WHERE status <> 'completed'`)).toEqual(
+      [],
+    );
     expect(this.load.refused.filter((answer) => !isNotNow(answer)).map(words)).toEqual([]);
     expect(this.load.unanswered).toBe(0);
     expect(running).toBe(true);
@@ -109,10 +111,17 @@ export class Trouble {
         await submitTo(service, this.document, this.load);
         return refused.length > before;
       });
-      await until('it is not ready', async () => (await service.get('/ready')).status === 503);
+    });
+    await this.isNotReady();
+  }
+
+  async isNotReady(): Promise<void> {
+    await this.each(async (service) => {
+      let answer: Answer | undefined;
+      await until('it is not ready', async () => (answer = await service.get('/ready')).status !== 200);
+      expect(isNotNow(answer!) || words(answer!)).toBe(true);
       expect((await service.get('/health')).status).toBe(200);
     });
-    for (const answer of await this.ready()) expect(isNotNow(answer) || words(answer)).toBe(true);
   }
 
   private ready(): Promise<Answer[]> {
