@@ -44,9 +44,11 @@ function setup() {
     ...STORED,
     noted: tasks.map(({ taskId, idempotency: { bodyHash } }) => ({ taskId, bodyHash, facts: null })),
   }));
+  const checkWritable = jest.fn(async () => undefined);
+  const rehearse = jest.fn<Promise<void>, [readonly EncodedTask[]]>(async () => undefined);
   const claimer = new QuietClaimer();
   const batcher = new EnqueueBatcher(
-    standIn<TaskStore>({ enqueue, enqueueTaking, claimedBy, touchKeysOf: () => undefined }),
+    standIn<TaskStore>({ enqueue, enqueueTaking, claimedBy, checkWritable, rehearse, touchKeysOf: () => undefined }),
     standIn<IdempotencyStore>({ enqueue: enqueueOnce }),
     standIn<Claimer>(claimer),
     queueOptions(),
@@ -60,7 +62,10 @@ function setup() {
       if (culprit) throw error(culprit.taskId);
       return STORED;
     });
-  return { batcher, enqueue, enqueueOnce, enqueueTaking, claimedBy, claimer, statements, add, refuse };
+  return {
+    ...{ batcher, enqueue, enqueueOnce, enqueueTaking, claimedBy, checkWritable, rehearse },
+    ...{ claimer, statements, add, refuse },
+  };
 }
 
 const states = (seen: { state: string }[]) => seen.map(({ state }) => state);
@@ -194,6 +199,51 @@ describe('EnqueueBatcher', () => {
     expect(seen).toEqual(Array(2).fill({ state: 'rejected', value: away }));
     await advance(10_000);
     expect(enqueue).toHaveBeenCalledTimes(4);
+  });
+
+  describe('check', () => {
+    it('asks whether the database takes writes, and tries nothing that it has not refused', async () => {
+      const { batcher, checkWritable, rehearse, add } = setup();
+      add('a');
+      await advance();
+      await batcher.check();
+      expect(checkWritable).toHaveBeenCalledTimes(1);
+      expect(rehearse).not.toHaveBeenCalled();
+      checkWritable.mockRejectedValueOnce(sqlError('25006'));
+      await expect(batcher.check()).rejects.toMatchObject({ code: '25006' });
+    });
+
+    it('tries once more what the database did not take, until it would', async () => {
+      const { batcher, enqueue, rehearse, add } = setup();
+      enqueue.mockRejectedValue(sqlError('53100'));
+      add('a');
+      await advance(1_000);
+      rehearse.mockRejectedValueOnce(sqlError('53100'));
+      await expect(batcher.check()).rejects.toMatchObject({ code: '53100' });
+      await batcher.check();
+      await batcher.check();
+      expect(rehearse.mock.calls).toEqual(Array(2).fill([[task('a')]]));
+    });
+
+    it('trusts a batch that was stored since', async () => {
+      const { batcher, enqueue, rehearse, add } = setup();
+      for (let n = 0; n < 4; n++) enqueue.mockRejectedValueOnce(sqlError('53100'));
+      add('a');
+      await advance(1_000);
+      add('b');
+      await advance();
+      await batcher.check();
+      expect(rehearse).not.toHaveBeenCalled();
+    });
+
+    it('knows that a refused task says nothing of the database', async () => {
+      const { batcher, refuse, rehearse, add } = setup();
+      refuse('a', () => sqlError('22P05'));
+      add('a');
+      await advance();
+      await batcher.check();
+      expect(rehearse).not.toHaveBeenCalled();
+    });
   });
 
   it.each(['42P01', '42501', '40001', '55P03'])('fails at once on %s', async (code) => {

@@ -51,6 +51,8 @@ export class EnqueueBatcher {
   /** Those who wait for room, in their order. */
   private readonly roomWaiters: { readonly bytes: number; readonly admitted: () => void }[] = [];
   private waitingTasks = 0;
+  /** Of the last batch that the database did not take, a task; undefined where it took the last one. */
+  private refused: EncodedTask | undefined;
   private waitingBytes = 0;
   private readonly batcher = new Batcher<EncodedTask, number>(
     (tasks) => insertOrHalve(tasks, (some) => this.insert(some), isDataError),
@@ -85,6 +87,17 @@ export class EnqueueBatcher {
   /** Stores the task unless something stands under its key; what stands there now. */
   enqueueOnce(task: KeyedTask, whenFull?: WhenFull): Promise<StoredOnce> {
     return this.whenThereIsRoom(task, whenFull, () => this.keyed.add(task));
+  }
+
+  /**
+   * Throws the database's error where it takes no tasks: it is away, or read-only, or does not take what it has refused last
+   * (its disk is full, its time limit too short), which is stored once more for a test, and rolled back.
+   */
+  async check(): Promise<void> {
+    await this.store.checkWritable();
+    if (!this.refused) return;
+    await this.store.rehearse([this.refused]);
+    this.refused = undefined;
   }
 
   private async whenThereIsRoom<T>(
@@ -129,7 +142,7 @@ export class EnqueueBatcher {
   }
 
   private async insert(tasks: EncodedTask[]): Promise<number[]> {
-    const { earliest } = await this.storing((offer) =>
+    const { earliest } = await this.storing(tasks, (offer) =>
       offer ? this.store.enqueueTaking(tasks, offer) : this.store.enqueue(tasks),
     );
     return tasks.map(() => earliest ?? -Infinity);
@@ -138,7 +151,7 @@ export class EnqueueBatcher {
   private async insertOnce(tasks: KeyedTask[]): Promise<StoredOnce[]> {
     try {
       const keepSeconds = this.options.idempotencyHours * 3_600;
-      const { earliest, noted } = await this.storing((offer) => this.keys.enqueue(tasks, keepSeconds, offer));
+      const { earliest, noted } = await this.storing(tasks, (offer) => this.keys.enqueue(tasks, keepSeconds, offer));
       this.store.touchKeysOf(tasks);
       return noted.map((key) => ({ earliest: earliest ?? -Infinity, noted: key }));
     } catch (error) {
@@ -147,17 +160,25 @@ export class EnqueueBatcher {
     }
   }
 
-  private storing<T extends Stored>(store: (offer: Offer | undefined) => Promise<T>): Promise<T> {
+  private storing<T extends Stored>(
+    tasks: readonly EncodedTask[],
+    store: (offer: Offer | undefined) => Promise<T>,
+  ): Promise<T> {
     return this.claimer.offerWorkers(async (offer) => {
       for (let tried = 0; ; tried++) {
         try {
           const result = await store(offer);
           // A try whose answer was lost may have committed, and given tasks to the workers.
           const missed = offer && tried > 0 && result.earliest === null ? await this.store.claimedBy(offer.token) : [];
+          this.refused = undefined;
           return { result, taken: [...result.taken, ...missed] };
         } catch (error) {
+          if (!isDatabaseUnavailable(error)) throw error;
           const delay = RETRY_DELAYS_MS[tried];
-          if (delay === undefined || !isDatabaseUnavailable(error)) throw error;
+          if (delay === undefined) {
+            this.refused = tasks[0];
+            throw error;
+          }
           await sleep(delay);
         }
       }

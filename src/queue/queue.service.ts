@@ -132,6 +132,11 @@ export class QueueService {
     });
   }
 
+  /** Throws the database's error where no task could be stored now. */
+  check(): Promise<void> {
+    return this.batcher.check();
+  }
+
   /** What was stored under this key, if anything was; throws IdempotencyConflictError where it was another request. */
   async recall(asked: Idempotency): Promise<Enqueued | undefined> {
     const noted = await this.keys.read(asked);

@@ -1,102 +1,65 @@
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { cleanUp, newFolder } from '../support/service-process.js';
-import { until } from '../support/until.js';
-import { Fleet } from './fleet.js';
-import { newLoad, submitMany, twoEffects } from './load.js';
-import { allEnd, becomesSound, judge } from './oracle.js';
+import { cleanUp } from '../support/service-process.js';
 import { OwnPostgres } from './own-postgres.js';
-import { diceFor, report } from './round.js';
+import { KILLS } from './round.js';
+import { Trouble } from './trouble.js';
 
+const EVERY_MS = 5_000;
 const OUTAGE_MS = 10_000;
-const RESTARTS = 3;
+const RESTARTS = Math.ceil(KILLS / 4);
 
+let postgres: OwnPostgres;
+beforeAll(async () => {
+  postgres = await OwnPostgres.start();
+});
 afterAll(cleanUp);
 
-it('a database that restarts, is away, and cuts connections costs answers, never an accepted task', async () => {
-  const dice = diceFor('database');
-  const postgres = await OwnPostgres.start();
-  const file = join(newFolder(), 'effects');
-  const fleet = new Fleet(postgres.url, { MAX_CRASHES: '1000000' });
-  await fleet.grow(2);
-  const load = newLoad();
-  let over = false;
-  // Gentle on whoever is in trouble: two callers, as they come.
-  const submitting = submitMany(() => dice.pick(fleet.services), twoEffects(file), {
-    ...{ load, lanes: 2, wanted: Infinity, ended: () => over },
-  });
-  submitting.catch(() => undefined);
-  /** The queue goes on: new tasks are accepted, and one that came after the fault ends. */
-  const goesOn = async () => {
-    const before = load.accepted.length;
-    const isDone = async () => {
-      const later = load.accepted.slice(before);
-      const sql = `SELECT FROM queue_tasks WHERE task_id = ANY($1) AND status = 'completed' LIMIT 1`;
-      return later.length > 0 && (await postgres.query(sql, [later])).length > 0;
-    };
-    await until('a task that came after the fault has ended', isDone, { timeoutMs: 60_000, everyMs: 50 });
-  };
-  const ready = () => Promise.all(fleet.services.map(async (service) => (await service.get('/ready')).status));
+const trouble = (name: string) => new Trouble({ name, url: postgres.url, query: postgres.query });
 
-  let slowestRecovery = 0;
-  const recovers = async () => {
-    const began = performance.now();
-    await until('both are ready', async () => (await ready()).every((status) => status === 200));
-    await goesOn();
-    slowestRecovery = Math.max(slowestRecovery, performance.now() - began);
-  };
-
-  let terminated = 0;
-  try {
-    await goesOn();
-    for (let n = 0; n < 5; n++) {
-      terminated += await postgres.terminateConnections();
-      await goesOn();
-    }
+it('a database that is ended without goodbye every five seconds costs answers, never an accepted task', async () => {
+  const services = trouble('database restarted');
+  await services.run(async () => {
     for (let n = 0; n < RESTARTS; n++) {
+      const rhythm = delay(EVERY_MS); // the fault itself, not a wait for something
       await postgres.goDown();
       await postgres.comeBack();
-      await recovers();
+      await rhythm;
     }
-
-    await postgres.goDown();
-    const outage = delay(OUTAGE_MS); // the fault itself, not a wait for something
-    const acceptedBefore = load.accepted.length;
-    await until('neither is ready', async () => (await ready()).every((status) => status === 503));
-    const answer = await fleet.services[0]!.get('/ready');
-    expect(answer.headers['retry-after']).toMatch(/^\d+$/);
-    expect((await fleet.services[0]!.get('/health')).status).toBe(200);
-    await outage;
-    expect(load.accepted.length).toBe(acceptedBefore);
-    await postgres.comeBack();
-    await recovers();
-  } finally {
-    over = true;
-    await submitting;
-  }
-
-  await allEnd(postgres.query, load.accepted);
-  await becomesSound(postgres.query);
-  const verdict = await judge(postgres.query, file, load.accepted, ['first', 'second']);
-  const [{ n: stored }] = (await postgres.query('SELECT count(*)::int AS n FROM queue_tasks')) as [{ n: number }];
-  report('database in trouble', {
-    tasks: load.accepted.length,
-    refused: load.refused.length,
-    stored_though_refused: stored - load.accepted.length,
-    connections_cut: terminated,
-    restarts: RESTARTS + 1,
-    doubled: verdict.doubled,
-    lost: verdict.lost.length,
-    slowest_recovery_ms: Math.round(slowestRecovery),
+    return { restarts: RESTARTS };
   });
-  expect(verdict).toMatchObject({ lost: [], unexplained: [], notEndedOnce: [], zombieWrites: 0 });
-  expect(await postgres.query(`SELECT task_id, cause FROM queue_tasks WHERE status <> 'completed'`)).toEqual([]);
-  const others = load.refused.filter(
-    ({ status, headers, json }) =>
-      status !== 503 || json?.code !== 'database_unavailable' || !/^\d+$/.test(headers['retry-after'] ?? ''),
-  );
-  expect(others.map(({ status, text }) => `${status} ${text}`)).toEqual([]);
-  expect(load.refused.length).toBeGreaterThan(0);
-  expect(load.unanswered).toBe(0);
-  expect(fleet.services.every((service) => service.running)).toBe(true);
+});
+
+it('a database that is away for ten seconds is missed in so many words, and the same processes go on', async () => {
+  const services = trouble('database away');
+  await services.run(async () => {
+    await postgres.goDown();
+    const outage = delay(OUTAGE_MS); // the fault itself
+    await services.refuses();
+    const accepted = services.load.accepted.length;
+    await outage;
+    expect(services.load.accepted.length).toBe(accepted);
+    await postgres.comeBack();
+    return { outage_ms: OUTAGE_MS };
+  });
+  expect(services.load.refused.length).toBeGreaterThan(0);
+});
+
+/** Whose connections are cut, as SQL on pg_stat_activity, by what they have said last. */
+const VICTIMS: Record<string, string> = {
+  all: 'true',
+  'those that listen': `query LIKE 'LISTEN %'`,
+  'those of the heartbeats': `query ~ '^UPDATE queue_instances SET expires_at|FROM queue_leases WHERE instance = '`,
+};
+
+it.each(Object.entries(VICTIMS))('connections that are cut cost no accepted task: %s', async (which, condition) => {
+  const services = trouble(`connections cut, ${which}`);
+  let cut = 0;
+  await services.run(async () => {
+    for (let n = 0; n < Math.ceil(KILLS / 2); n++) {
+      cut += await postgres.terminateConnections(condition);
+      await services.goesOn();
+    }
+    return { connections_cut: cut };
+  });
+  expect(cut).toBeGreaterThan(0);
 });

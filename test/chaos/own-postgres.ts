@@ -18,9 +18,9 @@ export class OwnPostgres {
     private readonly command: readonly string[],
   ) {}
 
-  static async start(): Promise<OwnPostgres> {
+  static async start(settings: Readonly<Record<string, string>> = {}): Promise<OwnPostgres> {
     const folder = newFolder();
-    const first = await startEmbeddedPostgres({ dataDir: folder, settings: SETTINGS });
+    const first = await startEmbeddedPostgres({ dataDir: folder, settings: { ...SETTINGS, ...settings } });
     await migrate(first.url);
     const command = readFileSync(`/proc/${postmasterOf(folder)!}/cmdline`, 'utf8')
       .split('\0')
@@ -41,7 +41,7 @@ export class OwnPostgres {
   /** Resolves when it answers. */
   async comeBack(): Promise<void> {
     const [program, ...args] = this.command;
-    const { uid, gid } = statSync(args[args.indexOf('-D') + 1]!);
+    const { uid, gid } = this.owner;
     // Processes of the server before may not have noticed its end: then this one ends, and the next try is another one.
     let server: ChildProcess | undefined;
     const answers = async () => {
@@ -57,18 +57,28 @@ export class OwnPostgres {
     await until('PostgreSQL answers', answers, { everyMs: 50 });
   }
 
-  /** Ends all sessions but its own. */
-  async terminateConnections(): Promise<number> {
+  /** Who its processes run as. */
+  get owner(): { readonly uid: number; readonly gid: number } {
+    return statSync(this.command[this.command.indexOf('-D') + 1]!);
+  }
+
+  /** Ends all sessions but its own, or those of them for which a condition on pg_stat_activity holds; their number. */
+  async terminateConnections(condition = 'true'): Promise<number> {
     const sql = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`;
+                 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND (${condition})`;
     return (await this.query(sql)).length;
+  }
+
+  /** A session for as long as a test likes, and whatever new sessions are told about time limits and writing. */
+  async session(): Promise<pg.Client> {
+    const client = this.newClient();
+    await client.connect();
+    return client;
   }
 
   /** Over a connection of its own, since no other lasts. */
   readonly query = async (sql: string, params?: unknown[]): Promise<pg.QueryResult['rows']> => {
-    const client = new pg.Client({ connectionString: this.url, connectionTimeoutMillis: 2_000, query_timeout: 10_000 });
-    client.on('error', () => undefined);
-    await client.connect();
+    const client = await this.session();
     try {
       return (await client.query(sql, params)).rows;
     } finally {
@@ -76,4 +86,13 @@ export class OwnPostgres {
       void client.end().catch(() => undefined);
     }
   };
+
+  private newClient(): pg.Client {
+    const client = new pg.Client({
+      ...{ connectionString: this.url, connectionTimeoutMillis: 2_000, query_timeout: 10_000 },
+      options: '-c statement_timeout=0 -c default_transaction_read_only=off',
+    });
+    client.on('error', () => undefined);
+    return client;
+  }
 }

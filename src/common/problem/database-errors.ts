@@ -1,9 +1,10 @@
 /**
  * SQLSTATEs that say "not now" rather than "never": the same request can succeed once the database is back.
- * 08: connection; 53: out of resources (connections, memory, disk); 57P01–57P05: shutdown, crash, starting, dropped or
- * idle session; 25006: a standby, or a primary that was just demoted.
+ * 08: connection; 53: out of resources (connections, memory, disk); 57: an operator's hand (shutdown, crash, starting,
+ * a statement cancelled by somebody or by its time limit); 58: the system under the database (input or output failed);
+ * 25006: a standby, or a primary that was just demoted; 25P03, 25P04: a session ended by its time limit.
  */
-const UNAVAILABLE_STATE = /^(08...|53...|57P0[1-5]|25006)$/;
+const UNAVAILABLE_STATE = /^(08...|53...|57...|58...|25006|25P0[34])$/;
 
 const UNAVAILABLE_SYSTEM_CODES = new Set([
   'ECONNREFUSED',

@@ -15,6 +15,9 @@ const unavailable: [string, Error][] = [
   ['too many connections', coded('53300')],
   ['disk full', coded('53100')],
   ['a standby', coded('25006')],
+  ['a session ended by its time limit', coded('25P03')],
+  ['a statement ended by its time limit', coded('57014')],
+  ['a disk that fails', coded('58030')],
   ['pool timeout', new Error('timeout exceeded when trying to connect')],
   ['lost connection', new Error('Connection terminated unexpectedly')],
   ['lost connection with a timeout', new Error('Connection terminated due to connection timeout')],
@@ -40,7 +43,7 @@ const internal: [string, unknown][] = [
   ['a text', 'secret'],
   ['nothing', undefined],
   ['a server error of Nest', new InternalServerErrorException('secret')],
-  ['a statement that took too long', coded('57014', 'canceling statement: secret')],
+  ['a transaction in the wrong state', coded('25P02', 'current transaction is aborted: secret')],
 ];
 
 test.each(internal)('%s: 500 that gives nothing away', (_, error) => {

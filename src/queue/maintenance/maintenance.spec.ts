@@ -366,6 +366,18 @@ describe('Maintenance', () => {
     });
   });
 
+  it('takes no time for work that was spent waiting for a connection in vain', async () => {
+    const { maintenance, sweep } = setup();
+    const swept = deferred<number>();
+    sweep.mockReturnValueOnce(swept.promise);
+    void maintenance.start();
+    await advance(5_000);
+    swept.reject(new Error('timeout exceeded when trying to connect'));
+    await advance();
+    await advance(POLL);
+    expect(sweep).toHaveBeenCalledTimes(2);
+  });
+
   describe('stop', () => {
     it('waits for the tick under way, and lets none begin after it', async () => {
       const { maintenance, answers, trail } = await started();

@@ -1,10 +1,11 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
+import { isDatabaseUnavailable } from '../../common/problem/database-errors.js';
 import { MetricsCollector } from '../metrics-collector.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from '../queue-options.js';
 import { foldCounters } from '../store/counters.sql.js';
 import { IdempotencyStore } from '../store/idempotency-store.js';
 import { look, type Look } from '../store/look.sql.js';
-import { QueueDatabase, type Statement } from '../store/queue-database.js';
+import { QueueDatabase, sqlState, type Statement } from '../store/queue-database.js';
 import { Heartbeat } from '../workers/heartbeat.js';
 import { WakeUps } from '../workers/wake-ups.js';
 import { Admitter } from './admitter.js';
@@ -155,10 +156,17 @@ export class Maintenance {
   private async whenRested(name: string, pollMs: number, work: () => Promise<number | void>): Promise<number> {
     const began = performance.now();
     if (began < (this.restsUntil.get(name) ?? 0)) return 0;
-    const freed = (await this.chore(name, work)) ?? 0;
-    const took = performance.now() - began;
+    let waited = false;
+    const freed = await this.chore(name, () =>
+      work().catch((error: unknown) => {
+        waited = isDatabaseUnavailable(error) && sqlState(error) === undefined;
+        throw error;
+      }),
+    );
+    // Waiting for a connection in vain was no work: a sweep is never needed more than after that.
+    const took = waited ? 0 : performance.now() - began;
     this.restsUntil.set(name, performance.now() + Math.max(pollMs / 2, took * REST));
-    return freed;
+    return freed ?? 0;
   }
 
   /** One failing chore does not keep the others from being done; it is logged when it begins to fail. */

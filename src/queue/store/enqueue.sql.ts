@@ -138,3 +138,9 @@ export const enqueueOnceTaking: Statement = {
   name: 'queue_enqueue_once_taking',
   text: `WITH ${keys('$6', '$7', '$8')}, ${taking(whoseKeyIsWon, `, ${won}`)}`,
 };
+
+/** Locks no row: a session that may not write refuses the very wish, with SQLSTATE 25006. */
+export const checkWritable: Statement = {
+  name: 'queue_check_writable',
+  text: 'SELECT FROM queue_pauses LIMIT 0 FOR KEY SHARE',
+};

@@ -118,6 +118,13 @@ describe('QueueDatabase', () => {
       expect(client.release.mock.calls).toEqual([[second]]);
     });
 
+    it('gives no connection back for others on which the database could not serve', async () => {
+      const { database, clients } = setup();
+      const readOnly = sqlError('25006');
+      await expect(database.transaction(() => Promise.reject(readOnly))).rejects.toBe(readOnly);
+      expect(clients[0]!.release.mock.calls).toEqual([[readOnly]]);
+    });
+
     it('does the work again from the beginning after a deadlock, five times at most, and releases each time', async () => {
       const { database, clients } = setup();
       let deadlocks = 2;

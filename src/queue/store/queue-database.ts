@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import pg from 'pg';
 import { DataSource } from 'typeorm';
+import { isDatabaseUnavailable } from '../../common/problem/database-errors.js';
 
 /** A named prepared statement: parsed and planned once a connection. */
 export interface Statement {
@@ -49,6 +50,8 @@ export class QueueDatabase implements Executor {
         return result;
       } catch (error) {
         await client.query('ROLLBACK').catch((failure: Error) => (broken = failure));
+        // What a session was given when it began (read-only, a time limit) it keeps: the next one may be better off.
+        if (isDatabaseUnavailable(error)) broken ??= error as Error;
         throw error;
       } finally {
         client.off('error', onBroken);

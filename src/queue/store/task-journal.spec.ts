@@ -221,6 +221,22 @@ describe('TaskJournal', () => {
     expect(run.mock.calls).toEqual(Array(3).fill(run.mock.calls[0]));
   });
 
+  it.each([
+    ['the steps', (journal: RunJournal) => journal.storedSteps()],
+    ['the bytes of output', (journal: RunJournal) => journal.loggedBytes()],
+  ])('repeats the reading of %s while the database is away and the lease lasts', async (_, read) => {
+    const { journal, run, lease } = setup({ begun: false });
+    run.mockRejectedValueOnce(databaseAway()).mockResolvedValueOnce([]);
+    const seen = watch(read(journal));
+    await advance(500);
+    expect(seen.state).toBe('resolved');
+    run.mockRejectedValue(databaseAway());
+    lease.until = performance.now();
+    const late = watch(read(journal));
+    await advance(500);
+    expect(late.value).toBeInstanceOf(LeaseLostError);
+  });
+
   it('asks the lease anew each time: a renewal meanwhile lets the write go on', async () => {
     const { journal, run, lease } = setup({ leaseMs: 600 });
     run.mockRejectedValue(databaseAway());

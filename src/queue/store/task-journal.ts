@@ -21,7 +21,7 @@ const RETRY_MS = 500;
 
 /**
  * The journal of one run: checkpoints and output, each write under the run's own lease. While the database is away, writes
- * are repeated until the lease is over: a run outlives a restart of PostgreSQL.
+ * and reads are repeated until the lease is over: a run outlives a restart of PostgreSQL.
  */
 export class TaskJournal implements RunJournal {
   private known: readonly BeginningStep[] = [];
@@ -86,7 +86,7 @@ export class TaskJournal implements RunJournal {
 
   async storedSteps(): Promise<StoredStep[]> {
     await this.flush();
-    return (await this.database.run<StepRow>(storedSteps, [this.task.taskId])).map(toStoredStep);
+    return (await this.insist<StepRow>(storedSteps, [this.task.taskId])).map(toStoredStep);
   }
 
   appendLog(chunks: readonly LogChunk[]): Promise<void> {
@@ -102,7 +102,7 @@ export class TaskJournal implements RunJournal {
   }
 
   async loggedBytes(): Promise<number> {
-    return (await this.database.run<{ bytes: number }>(loggedBytes, [this.task.taskId]))[0]?.bytes ?? 0;
+    return (await this.insist<{ bytes: number }>(loggedBytes, [this.task.taskId]))[0]?.bytes ?? 0;
   }
 
   /**
@@ -131,12 +131,17 @@ export class TaskJournal implements RunJournal {
   /** False where the lease is gone. */
   private async attempt(statement: Statement, ...values: unknown[]): Promise<boolean> {
     const { id, leaseToken, taskId } = this.task;
+    return (await this.insist(statement, [id, leaseToken, this.actor, taskId, ...values])).length > 0;
+  }
+
+  /** Repeats a statement that met no database, for as long as the run has its lease. */
+  private async insist<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[]> {
     for (;;) {
       try {
-        return (await this.database.run(statement, [id, leaseToken, this.actor, taskId, ...values])).length > 0;
+        return await this.database.run<Row>(statement, values);
       } catch (error) {
         if (!isDatabaseUnavailable(error)) throw error;
-        if (performance.now() > this.lease.deadline()) throw new LeaseLostError(taskId);
+        if (performance.now() > this.lease.deadline()) throw new LeaseLostError(this.task.taskId);
         await sleep(RETRY_MS);
       }
     }

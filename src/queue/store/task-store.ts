@@ -7,7 +7,7 @@ import { decide, decisionsOn, lockDecisions, wake, wakeDecided } from './decide.
 import { doneFor } from './done-for.sql.js';
 import { cancelIdle, lookAt, requestCancel, specOf } from './cancel.sql.js';
 import { claim, claimedBy, claimUnlocked } from './claim.sql.js';
-import { enqueue, enqueueTaking } from './enqueue.sql.js';
+import { checkWritable, enqueue, enqueueTaking } from './enqueue.sql.js';
 import { admit, holders, othersOfKey, waitsForKey } from './keys.sql.js';
 import { notify } from './notify.sql.js';
 import { finish, finishUnlocked, finishWithSteps, finishWithStepsUnlocked, standing } from './finish.sql.js';
@@ -55,6 +55,24 @@ export class TaskStore {
     const [row] = await this.database.run<StoredRow>(enqueue, [asArray(tasks)]);
     this.touchKeysOf(tasks);
     return { earliest: row?.earliest_ms ?? null, taken: [] };
+  }
+
+  /** Throws where the database cannot be reached, or takes no writes. */
+  async checkWritable(): Promise<void> {
+    await this.database.run(checkWritable, []);
+  }
+
+  /** Does all of `enqueue` but the commit: throws what that would meet. */
+  async rehearse(tasks: readonly EncodedTask[]): Promise<void> {
+    class Rehearsed extends Error {}
+    try {
+      await this.database.transaction(async (transaction) => {
+        await transaction.run(enqueue, [asArray(tasks)]);
+        throw new Rehearsed();
+      });
+    } catch (error) {
+      if (!(error instanceof Rehearsed)) throw error;
+    }
   }
 
   /** The same, and idle workers take the first of them where nothing waits before those. */

@@ -78,7 +78,7 @@ export class FencedBatcher<Change extends FencedChange> {
       waiting.some(({ held }) => held),
     );
     const missing = changes.filter((change) => written.get(change.id)?.attempt !== change.attempt);
-    const standing = missing.length === 0 ? [] : await this.statements.standing(missing.map((change) => change.id));
+    const standing = missing.length === 0 ? [] : await this.standing(missing);
     return changes.map((change) => {
       const done = written.get(change.id);
       if (done?.attempt === change.attempt) return done;
@@ -106,10 +106,26 @@ export class FencedBatcher<Change extends FencedChange> {
           goRound = true;
           continue;
         }
-        if (!isDatabaseUnavailable(error) || !this.heartbeat.alive) throw error;
-        await sleep(RETRY_MS);
+        await this.waitOut(error);
       }
     }
+  }
+
+  /** As stubborn as the writing: what is written would be reported as lost otherwise. */
+  private async standing(changes: readonly Change[]): Promise<Standing[]> {
+    for (;;) {
+      try {
+        return await this.statements.standing(changes.map(({ id }) => id));
+      } catch (error) {
+        await this.waitOut(error);
+      }
+    }
+  }
+
+  /** A pause before the next try; throws where there is no sense in one. */
+  private async waitOut(error: unknown): Promise<void> {
+    if (!isDatabaseUnavailable(error) || !this.heartbeat.alive) throw error;
+    await sleep(RETRY_MS);
   }
 
   /** Halves a batch in which some change cannot be stored, until that one stands alone. */

@@ -237,6 +237,20 @@ describe('StatusBatcher', () => {
       expect(new Set(idsOf(finish))).toEqual(new Set(['ab']));
     });
 
+    it('repeats the question what became of outcomes that matched no lease', async () => {
+      const { finish, standing, stand, add } = setup();
+      finish.mockRejectedValueOnce(databaseAway()).mockResolvedValueOnce([recorded(outcome('b'))]);
+      standing.mockRejectedValueOnce(databaseAway());
+      stand('a', 'completed');
+      const seen = add(outcome('a'), outcome('b'));
+      await advance(400);
+      expect(values(seen)).toMatchObject([
+        { id: 'a', status: 'completed' },
+        { id: 'b', status: 'completed' },
+      ]);
+      expect(finish).toHaveBeenCalledTimes(2);
+    });
+
     it('gives up when the lease is over: the tasks are the rescuer’s then', async () => {
       const { finish, heartbeat, add } = setup();
       const away = databaseAway();
