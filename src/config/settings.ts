@@ -4,6 +4,7 @@ import { parseDuration } from '../common/duration.js';
 import { parseNetworks } from '../common/net-addresses.js';
 
 export const ROLES = ['all', 'api', 'worker'] as const;
+export const POOLERS = ['none', 'transaction'] as const;
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export const LOG_FORMATS = ['pretty', 'json'] as const;
 
@@ -33,6 +34,10 @@ export class Settings {
   @IsOptional()
   @Matches(/^postgres(ql)?:\/\/\S+$/, { message: 'must look like postgres://user:password@host:5432/database' })
   DATABASE_URL?: string;
+
+  /** What stands before PostgreSQL: `transaction` is PgBouncer in transaction mode, or whatever pools like it. */
+  @IsIn(POOLERS, { message: oneOf(POOLERS) })
+  DATABASE_POOLER: (typeof POOLERS)[number] = 'none';
 
   @Type(() => Number)
   @IsInt({ message: between(2, 500) })
