@@ -1,5 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { DataSource, type DataSourceOptions, type Migration, type QueryRunner } from 'typeorm';
+import { readDatabaseUrl } from './hosts/database-url.js';
+import { primaryClient } from './hosts/primary-client.js';
+import { PrimaryWatch } from './hosts/primary-watch.js';
 import { Queue1763800000000 } from './migrations/1763800000000-queue.js';
 import { TaskLists1763900000000 } from './migrations/1763900000000-task-lists.js';
 import { Prefetch1764000000000 } from './migrations/1764000000000-prefetch.js';
@@ -36,13 +39,17 @@ export const migrations = [
   Webhooks1764900000000,
 ];
 
-export function dataSourceOptions(url: string, poolSize = 10) {
+export function dataSourceOptions(address: string, poolSize = 10) {
+  const { url, hosts, connectTimeoutMs } = readDatabaseUrl(address);
   return {
     type: 'postgres',
     url,
     poolSize,
     applicationName: 'turnpike',
-    connectTimeoutMS: 5_000,
+    // With several hosts: to find the primary among them, and to connect to it.
+    connectTimeoutMS: Math.max(5_000, 2 * connectTimeoutMs),
+    // The pool's own way to other clients than those of `pg`; the queue's connections beside the pool go by it too.
+    extra: hosts.length > 0 ? { Client: primaryClient(PrimaryWatch.over({ url, hosts, connectTimeoutMs })) } : {},
     installExtensions: false,
     migrations,
     migrationsTableName: 'turnpike_migrations',

@@ -74,8 +74,10 @@ export class QueueDatabase implements Executor {
   /** A connection of its own beside the pool, not yet connected. A statement on it fails after `timeoutMs`. */
   newClient(timeoutMs: number): pg.Client {
     const options = this.pool.options;
+    // The pool may have clients of its own kind, which know where to connect to.
+    const Client = (options.Client as typeof pg.Client | undefined) ?? pg.Client;
     // The pool hides the password from enumeration.
-    return new pg.Client({
+    return new Client({
       ...options,
       password: options.password,
       query_timeout: timeoutMs,
