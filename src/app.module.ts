@@ -60,6 +60,7 @@ export class AppModule {
             workers: settings.ROLE === 'api' ? 0 : settings.QUEUE_WORKERS,
             leaseSeconds: settings.QUEUE_LEASE_SECONDS,
             maxCrashes: settings.MAX_CRASHES,
+            pooler: settings.DATABASE_POOLER,
             capacity: settings.QUEUE_CAPACITY,
             maxPendingPerApp: settings.MAX_PENDING_PER_APP,
             idempotencyHours: settings.IDEMPOTENCY_KEY_HOURS,

@@ -10,6 +10,8 @@ describe('what keeps the service from starting', () => {
     [failure('connect ECONNREFUSED', { code: 'ECONNREFUSED' }), /cannot be reached \(connect.*DATABASE_URL/],
     [new AggregateError([failure('connect', { code: 'ECONNREFUSED' })], 'all'), /cannot be reached/],
     [failure('password authentication failed', { code: '28P01' }), /refuses the connection \(password/],
+    [failure('unsupported startup parameter: options', { code: '08P01' }), /options\).*ignore_startup_parameters/],
+    [failure('prepared statement "q" already exists', { code: '42P05' }), /DATABASE_POOLER=transaction/],
     [failure('database "x" does not exist', { code: '3D000' }), /refuses the connection/],
     [new SettingsError("PORT is 'a': it must be a number\nROLE is 'b': it must be c"), /PORT is.*\n {2}and ROLE/],
     [new Error('something else'), /^Turnpike cannot start: something else$/],

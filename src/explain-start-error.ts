@@ -18,6 +18,18 @@ export function explainStartError(error: unknown): string {
   if (UNREACHABLE.test(code ?? '') || message.startsWith('Connection terminated')) {
     return `Turnpike cannot start: the database cannot be reached (${message}). Check DATABASE_URL, and that PostgreSQL runs.`;
   }
+  if (code === '08P01' && message.includes('startup parameter')) {
+    return (
+      `Turnpike cannot start: PgBouncer refuses the connection (${message}). Take that parameter out of DATABASE_URL ` +
+      "(and PGOPTIONS) and set it with ALTER ROLE, or name it in PgBouncer's ignore_startup_parameters."
+    );
+  }
+  if (code === '42P05' || code === '26000') {
+    return (
+      `Turnpike cannot start: ${message}. A pooler in transaction mode seems to stand before PostgreSQL: set ` +
+      'DATABASE_POOLER=transaction, or let DATABASE_URL lead to PostgreSQL itself.'
+    );
+  }
   if (code === '28P01' || code === '28000' || code === '3D000') {
     return `Turnpike cannot start: the database refuses the connection (${message}). Check DATABASE_URL.`;
   }

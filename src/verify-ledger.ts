@@ -56,10 +56,12 @@ function databaseUrl({ DATABASE_URL, DATA_DIR }: Settings): string {
 }
 
 async function verify(options: VerifyOptions): Promise<boolean> {
-  const dataSource = new TurnpikeDataSource(dataSourceOptions(databaseUrl(loadSettings(process.env)), 1));
+  const settings = loadSettings(process.env);
+  const dataSource = new TurnpikeDataSource(dataSourceOptions(databaseUrl(settings), 1));
   await dataSource.initialize();
   try {
-    const result = await new LedgerVerifier(new SealStore(new QueueDatabase(dataSource))).verify(options);
+    const database = new QueueDatabase(dataSource, { pooler: settings.DATABASE_POOLER });
+    const result = await new LedgerVerifier(new SealStore(database)).verify(options);
     process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
     return result.valid;
   } finally {

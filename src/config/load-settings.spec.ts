@@ -58,6 +58,7 @@ describe('the settings', () => {
     ['PORT', '65536', 'a whole number from 0 to 65535'],
     ['PORT', '80.5', 'a whole number from 0 to 65535'],
     ['PORT', 'http', 'a whole number from 0 to 65535'],
+    ['DATABASE_POOLER', 'session', 'one of none, transaction'],
     ['ROLE', 'both', 'one of all, api, worker'],
     ['DATABASE_POOL_SIZE', '1', 'a whole number from 2 to 500'],
     ['QUEUE_WORKERS', '0', 'a whole number from 1 to 1000'],

@@ -2,8 +2,10 @@ import { Type } from 'class-transformer';
 import { IsIn, IsInt, IsNumber, IsOptional, IsString, Matches, Max, Min, MinLength, ValidateBy } from 'class-validator';
 import { parseDuration } from '../common/duration.js';
 import { parseNetworks } from '../common/net-addresses.js';
+import { DatabaseUrlError, readDatabaseUrl } from '../database/hosts/database-url.js';
 
 export const ROLES = ['all', 'api', 'worker'] as const;
+export const POOLERS = ['none', 'transaction'] as const;
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export const LOG_FORMATS = ['pretty', 'json'] as const;
 
@@ -72,8 +74,18 @@ export class Settings {
 
   /** Without one, an embedded PostgreSQL runs under DATA_DIR. */
   @IsOptional()
-  @Matches(/^postgres(ql)?:\/\/\S+$/, { message: 'must look like postgres://user:password@host:5432/database' })
+  @ValidateBy({
+    name: 'databaseUrl',
+    validator: {
+      validate: (url: string) => wrongUrl(url) === '',
+      defaultMessage: (given) => wrongUrl(String(given?.value)),
+    },
+  })
   DATABASE_URL?: string;
+
+  /** What stands before PostgreSQL: `transaction` is PgBouncer in transaction mode, or whatever pools like it. */
+  @IsIn(POOLERS, { message: oneOf(POOLERS) })
+  DATABASE_POOLER: (typeof POOLERS)[number] = 'none';
 
   @Type(() => Number)
   @IsInt({ message: between(2, 500) })
@@ -237,6 +249,17 @@ export class Settings {
 
   @IsIn(LOG_FORMATS, { message: oneOf(LOG_FORMATS) })
   LOG_FORMAT: (typeof LOG_FORMATS)[number] = 'pretty';
+}
+
+/** What is wrong with it, without its password; '' where nothing is. */
+function wrongUrl(url: string): string {
+  try {
+    readDatabaseUrl(url);
+    return '';
+  } catch (error) {
+    if (error instanceof DatabaseUrlError) return error.message;
+    throw error;
+  }
 }
 
 function areNetworks(text: string): boolean {

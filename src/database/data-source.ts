@@ -1,4 +1,8 @@
-import { DataSource, type DataSourceOptions, type Migration } from 'typeorm';
+import { setTimeout as delay } from 'node:timers/promises';
+import { DataSource, type DataSourceOptions, type Migration, type QueryRunner } from 'typeorm';
+import { readDatabaseUrl } from './hosts/database-url.js';
+import { primaryClient } from './hosts/primary-client.js';
+import { PrimaryWatch } from './hosts/primary-watch.js';
 import { Queue1763800000000 } from './migrations/1763800000000-queue.js';
 import { TaskLists1763900000000 } from './migrations/1763900000000-task-lists.js';
 import { Prefetch1764000000000 } from './migrations/1764000000000-prefetch.js';
@@ -17,6 +21,7 @@ import { Retention1765000000000 } from './migrations/1765000000000-retention.js'
 
 /** Any number that no other program on the same database uses for an advisory lock. */
 const MIGRATION_LOCK = 7_381_001;
+const LOCK_POLL_MS = 100;
 
 export const migrations = [
   Queue1763800000000,
@@ -36,13 +41,17 @@ export const migrations = [
   Retention1765000000000,
 ];
 
-export function dataSourceOptions(url: string, poolSize = 10) {
+export function dataSourceOptions(address: string, poolSize = 10) {
+  const { url, hosts, connectTimeoutMs } = readDatabaseUrl(address);
   return {
     type: 'postgres',
     url,
     poolSize,
     applicationName: 'turnpike',
-    connectTimeoutMS: 5_000,
+    // With several hosts: to find the primary among them, and to connect to it.
+    connectTimeoutMS: Math.max(5_000, 2 * connectTimeoutMs),
+    // The pool's own way to other clients than those of `pg`; the queue's connections beside the pool go by it too.
+    extra: hosts.length > 0 ? { Client: primaryClient(PrimaryWatch.over({ url, hosts, connectTimeoutMs })) } : {},
     installExtensions: false,
     migrations,
     migrationsTableName: 'turnpike_migrations',
@@ -54,6 +63,9 @@ export function dataSourceOptions(url: string, poolSize = 10) {
 /**
  * A data source whose migrations run under one advisory lock, so that instances that boot together on an empty database
  * do not race; the TypeORM CLI goes the same way.
+ *
+ * The lock belongs to a transaction, which holds its session behind PgBouncer in transaction mode too. Whoever does not get
+ * it lets its transaction go, and tries again: those who wait must not take up the sessions that the migrations need.
  */
 export class TurnpikeDataSource extends DataSource {
   override runMigrations(options?: Parameters<DataSource['runMigrations']>[0]): Promise<Migration[]> {
@@ -67,14 +79,23 @@ export class TurnpikeDataSource extends DataSource {
   private async locked<T>(work: () => Promise<T>): Promise<T> {
     const runner = this.createQueryRunner();
     try {
-      await runner.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
-      try {
-        return await work();
-      } finally {
-        await runner.query('SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]);
+      while (!(await beginLocked(runner))) {
+        await runner.rollbackTransaction();
+        await delay(LOCK_POLL_MS);
       }
+      return await work();
     } finally {
+      // Nothing was written in it: where the connection has broken, the lock has gone with it.
+      if (runner.isTransactionActive) await runner.rollbackTransaction().catch(() => undefined);
       await runner.release();
     }
   }
+}
+
+/** Begins a transaction; true where it holds the lock. It idles while the migrations run, however long they take. */
+async function beginLocked(runner: QueryRunner): Promise<boolean> {
+  await runner.startTransaction();
+  const sql = `SELECT set_config('idle_in_transaction_session_timeout', '0', true), pg_try_advisory_xact_lock($1) AS locked`;
+  const [row] = (await runner.query(sql, [MIGRATION_LOCK])) as { locked: boolean }[];
+  return row!.locked;
 }

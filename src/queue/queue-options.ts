@@ -18,6 +18,11 @@ export interface QueueOptions {
   readonly cleanupSeconds?: number;
   /** The longest an idle instance goes without asking the database for work, in seconds. Default 1. */
   readonly pollSeconds?: number;
+  /**
+   * `transaction`: between the queue and PostgreSQL stands PgBouncer in transaction mode, or a pooler like it. Statements
+   * go unnamed, and nobody listens: news of other instances is found by polling. Default `none`.
+   */
+  readonly pooler?: 'none' | 'transaction';
   /** Seconds between the time a task may run and the time it is promised to start, by priority. */
   readonly promiseSeconds?: Partial<Record<TaskPriority, number>>;
   /**
@@ -62,6 +67,7 @@ export function resolveQueueOptions(options: QueueOptions): ResolvedQueueOptions
     shutdownGraceSeconds: options.shutdownGraceSeconds ?? 30,
     cleanupSeconds: options.cleanupSeconds ?? 60,
     pollSeconds: options.pollSeconds ?? 1,
+    pooler: options.pooler ?? 'none',
     capacity: options.capacity ?? 100_000,
     maxPendingPerApp: options.maxPendingPerApp ?? 0,
     idempotencyHours: options.idempotencyHours ?? 24,

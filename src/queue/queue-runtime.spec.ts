@@ -66,6 +66,7 @@ function setup({ running = 0, ...options }: QueueOptions & { running?: number } 
   const wakeUps = {
     onWakeUp: (listener: typeof hear) => void (hear = listener),
     sendReady: () => undefined,
+    tryListening: note('wakeUps.tryListening'),
     stop: note('wakeUps.stop'),
   };
   const enqueues = { idle: jest.fn(note('enqueues.idle')) };
@@ -137,7 +138,7 @@ describe('QueueRuntime', () => {
     it('only watches without workers', async () => {
       const { runtime, trail } = setup({ workers: 0 });
       await runtime.onApplicationBootstrap();
-      expect(trail).toEqual(['watch.start']);
+      expect(trail).toEqual(['wakeUps.tryListening', 'watch.start']);
       expect(logs).toEqual([]);
     });
   });

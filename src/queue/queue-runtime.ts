@@ -49,7 +49,12 @@ export class QueueRuntime implements OnApplicationBootstrap, OnModuleDestroy, On
       this.claimer.wake(earliest);
       this.wakeUps.sendReady(earliest);
     });
-    if (this.options.workers === 0) return this.watch.start();
+    if (this.options.pooler === 'transaction')
+      this.logger.log('Behind a pooler in transaction mode: polling, no notifications');
+    if (this.options.workers === 0) {
+      void this.wakeUps.tryListening();
+      return this.watch.start();
+    }
     await this.heartbeat.start(this.claimer);
     this.wakeUps.onWakeUp((wakeUp) => {
       const earliest = earliestOf(wakeUp);

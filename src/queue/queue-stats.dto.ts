@@ -1,3 +1,7 @@
+import { ApiProperty } from '@nestjs/swagger';
+
+export const NOTIFICATIONS = ['on', 'off'] as const;
+
 /** The cluster's numbers, as `GET /api/queue/stats` answers them; times in milliseconds. */
 export class QueueStats {
   /** Tasks that wait to be claimed. */
@@ -27,6 +31,11 @@ export class QueueStats {
   avg_queue_time_ms: number;
   /** Mean time of a run, over all runs that ended a task. */
   avg_execution_time_ms: number;
+  /** Whether the instance that answers hears of what others do at once; `off`: it finds out by polling. */
+  @ApiProperty({ enum: NOTIFICATIONS })
+  notifications: (typeof NOTIFICATIONS)[number];
+  /** What does not work as well as it could at the instance that answers, why, and what to do; null where nothing. */
+  degraded: string | null;
 }
 
 /** A task that runs now. */

@@ -64,7 +64,10 @@ async function setup() {
     resume: jest.fn<Promise<boolean>, unknown[]>(async () => true),
     list: jest.fn(async () => []),
   };
-  const wakeUps = { sendReady: jest.fn(), sendCancel: jest.fn(), sendDue: jest.fn() };
+  const wakeUps = {
+    ...{ sendReady: jest.fn(), sendCancel: jest.fn(), sendDue: jest.fn() },
+    degraded: undefined as string | undefined,
+  };
   const handler = { cleansUp: jest.fn(() => false) };
   const module = await Test.createTestingModule({
     providers: [
@@ -396,8 +399,15 @@ describe('QueueService', () => {
   });
 
   it('reads the numbers of the whole cluster', async () => {
-    const { queue } = await setup();
-    expect(await queue.getStats()).toEqual({ queue_size: 3, queue_capacity: 100_000, completed_per_minute: null });
+    const { queue, wakeUps } = await setup();
+    const healthy = { notifications: 'on', degraded: null };
+    const stats = { queue_size: 3, queue_capacity: 100_000, completed_per_minute: null };
+    expect(await queue.getStats()).toEqual({ ...stats, ...healthy });
+    wakeUps.degraded = 'no notifications: nothing arrives';
+    expect(await queue.getStats()).toMatchObject({
+      notifications: 'off',
+      degraded: 'no notifications: nothing arrives',
+    });
     expect(await queue.getActiveTasks()).toEqual({ count: 0 });
   });
 

@@ -172,6 +172,8 @@ export class QueueService {
       queue_capacity: Number.isFinite(capacity) ? capacity : null,
       ...counted,
       completed_per_minute: this.metrics.throughput.completedPerMinute,
+      notifications: this.wakeUps.degraded === undefined ? 'on' : 'off',
+      degraded: this.wakeUps.degraded ?? null,
     };
   }
 

@@ -1,7 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { appendFileSync, chownSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../../src/database/embedded/embedded-postgres.js';
+import { freePort } from '../../src/database/embedded/postmaster.js';
 import { migrate } from '../../src/database/migrate.js';
 import { isRunning } from '../support/processes.js';
 import { newFolder, postmasterOf } from '../support/service-process.js';
@@ -29,6 +32,53 @@ export class OwnPostgres {
     const own = new OwnPostgres(first.url, folder, command);
     await own.comeBack();
     return own;
+  }
+
+  /** Another server that follows this one, as `pg_basebackup` and `standby.signal` make it; resolves when it streams. */
+  async standby(): Promise<OwnPostgres> {
+    const folder = newFolder();
+    const cluster = join(folder, 'postgres');
+    const from = this.command[this.command.indexOf('-D') + 1]!;
+    const session = new pg.Client({ connectionString: this.url });
+    await session.connect();
+    try {
+      // The server may go on writing while it is copied: what was torn is mended from the log since the start.
+      await session.query(`SELECT pg_backup_start('standby', true)`);
+      await promisify(execFile)('cp', ['-a', from, cluster]);
+      const { rows } = await session.query<{ labelfile: string }>('SELECT labelfile FROM pg_backup_stop(false)');
+      writeFileSync(join(cluster, 'backup_label'), rows[0]!.labelfile);
+    } finally {
+      await session.end();
+    }
+    for (const file of ['postmaster.pid', 'postmaster.opts']) rmSync(join(cluster, file), { force: true });
+    const { hostname, port, username, password } = new URL(this.url);
+    const primary = `host=${hostname} port=${port} user=${username} password=${password} application_name=standby`;
+    appendFileSync(join(cluster, 'postgresql.auto.conf'), `primary_conninfo = '${primary}'\n`);
+    writeFileSync(join(cluster, 'standby.signal'), '');
+    const { uid, gid } = statSync(cluster);
+    for (const file of ['backup_label', 'standby.signal']) chownSync(join(cluster, file), uid, gid);
+    const url = new URL(this.url);
+    url.port = String(await freePort());
+    const changes = new Map([
+      [from, cluster],
+      [port, url.port],
+    ]);
+    const standby = new OwnPostgres(
+      url.href,
+      folder,
+      this.command.map((word) => changes.get(word) ?? word),
+    );
+    await standby.comeBack();
+    const streaming = `SELECT FROM pg_stat_replication WHERE state = 'streaming'`;
+    await until('the standby streams', async () => (await this.query(streaming)).length === 1);
+    return standby;
+  }
+
+  /** SIGKILL for the server; its processes end when they notice. */
+  async kill(): Promise<void> {
+    const pid = postmasterOf(this.folder)!;
+    process.kill(pid, 'SIGKILL');
+    await until('PostgreSQL has ended', () => !isRunning(pid));
   }
 
   /** SIGQUIT: without goodbye, to recover from its log. */

@@ -80,6 +80,11 @@ export function standIn<T>(members: object): T {
   return members as T;
 }
 
+/** Statements as the queue's database sends them where no pooler is in the way. */
+export function queryOf(statement: object, values: readonly unknown[]): object {
+  return { ...statement, values: [...values] };
+}
+
 export function queueOptions(changes: QueueOptions = {}): ResolvedQueueOptions {
   return resolveQueueOptions({ workers: 2, leaseSeconds: 30, ...changes });
 }

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { deferred, standIn, turns, watch, type Deferred } from '../../../test/support/queue-doubles.js';
+import { deferred, queryOf, standIn, turns, watch, type Deferred } from '../../../test/support/queue-doubles.js';
 import { DedicatedConnection } from './dedicated-connection.js';
 import type { QueueDatabase, Statement } from './queue-database.js';
 
@@ -19,7 +19,7 @@ function setup({ prepare }: { prepare?: () => Promise<void> } = {}) {
     clients.push(client);
     return client;
   });
-  const connection = new DedicatedConnection(standIn<QueueDatabase>({ newClient }), 5_000, prepare);
+  const connection = new DedicatedConnection(standIn<QueueDatabase>({ newClient, queryOf }), 5_000, prepare);
   /** The next client that is made, to be told beforehand what to do. */
   const nextClient = () => {
     const client = new FakeClient();

@@ -27,7 +27,7 @@ export class DedicatedConnection {
     const used = this.get();
     const client = await used;
     try {
-      return (await client.query({ ...statement, values: [...values] })).rows as Row[];
+      return (await client.query(this.database.queryOf(statement, values))).rows as Row[];
     } catch (error) {
       // A statement before this one may have given it up already, and a new one may be open.
       if (this.current === used) this.current = undefined;
@@ -38,8 +38,14 @@ export class DedicatedConnection {
 
   async close(): Promise<void> {
     this.closed = true;
-    const client = await this.current?.catch(() => undefined);
+    await this.giveUp();
+  }
+
+  /** Ends the connection; whoever comes next gets a new one. */
+  async giveUp(): Promise<void> {
+    const given = this.current;
     this.current = undefined;
+    const client = await given?.catch(() => undefined);
     await client?.end().catch(() => undefined);
   }
 

@@ -21,7 +21,7 @@ class FakeClient extends EventEmitter {
   }
 }
 
-function setup() {
+function setup(pooler: 'none' | 'transaction' = 'none') {
   const clients: FakeClient[] = [];
   const pool = {
     options: { host: 'db.example', port: 6543, user: 'u', database: 'd' },
@@ -33,7 +33,7 @@ function setup() {
     }),
   };
   Object.defineProperty(pool.options, 'password', { value: 'secret', enumerable: false });
-  const database = new QueueDatabase(standIn<DataSource>({ driver: { master: pool } }));
+  const database = new QueueDatabase(standIn<DataSource>({ driver: { master: pool } }), { pooler });
   return { database, pool, clients };
 }
 
@@ -44,6 +44,14 @@ describe('QueueDatabase', () => {
       const values = Object.freeze(['a']);
       expect(await database.run(SELECT, values)).toEqual([{ n: 1 }]);
       expect(pool.query.mock.calls).toEqual([[{ name: 'select', text: 'SELECT $1', values: ['a'] }]]);
+    });
+
+    it('names no statement behind a pooler in transaction mode', async () => {
+      const { database, pool, clients } = setup('transaction');
+      await database.run(SELECT, ['a']);
+      expect(pool.query.mock.calls).toEqual([[{ text: 'SELECT $1', values: ['a'] }]]);
+      await database.transaction((executor) => executor.run(SELECT, ['b']));
+      expect(clients[0]!.query.mock.calls[1]).toEqual([{ text: 'SELECT $1', values: ['b'] }]);
     });
 
     it('runs a statement again that a deadlock ended, five times at most', async () => {

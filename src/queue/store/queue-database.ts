@@ -1,7 +1,8 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { isDatabaseUnavailable } from '../../common/problem/database-errors.js';
+import { QUEUE_OPTIONS, type ResolvedQueueOptions } from '../queue-options.js';
 
 /** A named prepared statement: parsed and planned once a connection. */
 export interface Statement {
@@ -26,10 +27,23 @@ const TRIES = 5;
  */
 @Injectable()
 export class QueueDatabase implements Executor {
-  constructor(private readonly dataSource: DataSource) {}
+  constructor(
+    private readonly dataSource: DataSource,
+    @Inject(QUEUE_OPTIONS) private readonly options: Pick<ResolvedQueueOptions, 'pooler'>,
+  ) {}
 
   async run<Row>(statement: Statement | AdHocStatement, values: readonly unknown[]): Promise<Row[]> {
-    return retryDeadlocks(async () => (await this.pool.query({ ...statement, values: [...values] })).rows as Row[]);
+    const query = this.queryOf(statement, values);
+    return retryDeadlocks(async () => (await this.pool.query(query)).rows as Row[]);
+  }
+
+  /**
+   * What `pg` is to send. A pooler in transaction mode hands each transaction to another session, which may not know the
+   * name of a prepared statement, or know it already.
+   */
+  queryOf(statement: Statement | AdHocStatement, values: readonly unknown[]): pg.QueryConfig {
+    if (this.options.pooler === 'transaction') return { text: statement.text, values: [...values] };
+    return { ...statement, values: [...values] };
   }
 
   /** Runs the work in one transaction, READ COMMITTED; the work may be run again after a deadlock. */
@@ -44,7 +58,7 @@ export class QueueDatabase implements Executor {
         await client.query('BEGIN');
         const result = await work({
           run: async <Row>(statement: Statement | AdHocStatement, values: readonly unknown[]) =>
-            (await client.query({ ...statement, values: [...values] })).rows as Row[],
+            (await client.query(this.queryOf(statement, values))).rows as Row[],
         });
         await client.query('COMMIT');
         return result;
@@ -63,8 +77,10 @@ export class QueueDatabase implements Executor {
   /** A connection of its own beside the pool, not yet connected. A statement on it fails after `timeoutMs`. */
   newClient(timeoutMs: number): pg.Client {
     const options = this.pool.options;
+    // The pool may have clients of its own kind, which know where to connect to.
+    const Client = (options.Client as typeof pg.Client | undefined) ?? pg.Client;
     // The pool hides the password from enumeration.
-    return new pg.Client({
+    return new Client({
       ...options,
       password: options.password,
       query_timeout: timeoutMs,

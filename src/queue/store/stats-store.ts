@@ -4,7 +4,7 @@ import { readActive, readStats } from './counters.sql.js';
 import { QueueDatabase } from './queue-database.js';
 
 /** What is not in the database knows the instance. */
-export type CountedStats = Omit<QueueStats, 'queue_capacity' | 'completed_per_minute'>;
+export type CountedStats = Omit<QueueStats, 'queue_capacity' | 'completed_per_minute' | 'notifications' | 'degraded'>;
 
 const MOST_ACTIVE = 1_000;
 

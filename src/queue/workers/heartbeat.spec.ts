@@ -2,12 +2,14 @@ import { EventEmitter } from 'node:events';
 import {
   advance,
   deferred,
+  queryOf,
   queueOptions,
   recordLogs,
   standIn,
   useFakeTime,
   watch,
 } from '../../../test/support/queue-doubles.js';
+import type { QueueOptions } from '../queue-options.js';
 import type { QueueDatabase, Statement } from '../store/queue-database.js';
 import { Heartbeat, type HeldLease, type LeaseHolder } from './heartbeat.js';
 
@@ -21,7 +23,7 @@ interface Query extends Statement {
 }
 
 /** A heartbeat on a database that renews until it is told otherwise; `trail` is what happened, in order. */
-function setup({ leaseSeconds = 30 }: { leaseSeconds?: number } = {}) {
+function setup({ leaseSeconds = 30, pooler }: Pick<QueueOptions, 'leaseSeconds' | 'pooler'> = {}) {
   const trail: string[] = [];
   const queries: Query[] = [];
   const leases: HeldLease[] = [];
@@ -49,8 +51,8 @@ function setup({ leaseSeconds = 30 }: { leaseSeconds?: number } = {}) {
     onLeases: jest.fn<void, Parameters<LeaseHolder['onLeases']>>(() => void trail.push('leases')),
     onWish: jest.fn<void, Parameters<LeaseHolder['onWish']>>(),
   };
-  const options = queueOptions({ leaseSeconds, workers: 4, version: '1.2.3' });
-  const heartbeat = new Heartbeat(standIn<QueueDatabase>({ newClient }), options);
+  const options = queueOptions({ leaseSeconds, pooler, workers: 4, version: '1.2.3' });
+  const heartbeat = new Heartbeat(standIn<QueueDatabase>({ newClient, queryOf }), options);
   const count = (name: string) => trail.filter((entry) => entry === name).length;
   /** The queries of a kind are answered when and as the test says. */
   const hold = (name: string) => {
@@ -127,6 +129,13 @@ describe('Heartbeat', () => {
       expect(count('renew')).toBe(1);
       await advance(BEAT);
       expect(count('renew')).toBe(2);
+    });
+
+    it('comes sooner where no notification tells of a cancel', async () => {
+      const { heartbeat, holder, count } = setup({ pooler: 'transaction' });
+      await heartbeat.start(holder);
+      await advance(2_000);
+      expect(count('renew')).toBe(1);
     });
 
     it('moves the deadline, from before it sent', async () => {

@@ -35,10 +35,12 @@ export interface LeaseHolder {
 
 const MAX_MARGIN_SECONDS = 5;
 const RETRY_MS = 500;
+/** Where no notification tells of a cancel, it is looked for more often than the lease asks for. */
+const DEAF_BEAT_MS = 2_000;
 
 /**
- * Keeps this instance's lease: one row in queue_instances, renewed every third of the lease by the database's clock, on
- * a connection of its own. All claims of the instance live as long as that row does.
+ * Keeps this instance's lease: one row in queue_instances, renewed at least every third of the lease by the database's
+ * clock, on a connection of its own. All claims of the instance live as long as that row does.
  *
  * The local deadline is the moment before the last successful renewal was *sent*, plus the lease, less a margin, by the
  * monotonic clock. Past it every run is aborted, whether or not the database answers; the instance then joins again
@@ -52,6 +54,7 @@ export class Heartbeat implements RunLease {
   private readonly listeners = new Set<() => void>();
   private readonly leaseMs: number;
   private readonly marginMs: number;
+  private readonly beatMs: number;
   private holder: LeaseHolder | undefined;
   private id = '';
   private until = 0;
@@ -68,6 +71,7 @@ export class Heartbeat implements RunLease {
   ) {
     this.leaseMs = options.leaseSeconds * 1_000;
     this.marginMs = Math.min(this.leaseMs / 5, MAX_MARGIN_SECONDS * 1_000);
+    this.beatMs = Math.min(this.leaseMs / 3, options.pooler === 'transaction' ? DEAF_BEAT_MS : Infinity);
     this.wish = { workers: options.workers, draining: false };
     this.connection = new DedicatedConnection(database, this.leaseMs / 3);
   }
@@ -95,7 +99,7 @@ export class Heartbeat implements RunLease {
     this.holder = holder;
     this.stopped = false;
     await this.join();
-    this.schedule(this.leaseMs / 3);
+    this.schedule(this.beatMs);
   }
 
   /** Renews and looks at the leases now, for a cancel that should not wait for the next beat. */
@@ -142,7 +146,7 @@ export class Heartbeat implements RunLease {
   }
 
   private async beatOnce(): Promise<void> {
-    let next = this.leaseMs / 3;
+    let next = this.beatMs;
     try {
       if (this.id === '') {
         await this.join();

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { deferred, recordLogs, standIn, turns } from '../../../test/support/queue-doubles.js';
+import { advance, deferred, recordLogs, standIn, turns, useFakeTime } from '../../../test/support/queue-doubles.js';
 import type { QueueDatabase, Statement } from '../store/queue-database.js';
 import { dueInOf, earliestOf, WakeUps, type WakeUp } from './wake-ups.js';
 
@@ -9,19 +9,26 @@ class FakeClient extends EventEmitter {
   readonly end = jest.fn(async () => undefined);
 }
 
-function setup() {
+function setup(pooler: 'none' | 'transaction' = 'none') {
   const clients: FakeClient[] = [];
-  const run = jest.fn<Promise<unknown[]>, [Statement, readonly unknown[]]>(async () => []);
+  /** Whoever listens hears what is sent. */
+  const echoes = { heard: true };
+  const run = jest.fn<Promise<unknown[]>, [Statement, readonly unknown[]]>(async (_, [payload]) => {
+    if (echoes.heard) clients.at(-1)?.emit('notification', { payload });
+    return [];
+  });
   const newClient = jest.fn(() => {
     const client = new FakeClient();
     clients.push(client);
     return client;
   });
-  const wakeUps = new WakeUps(standIn<QueueDatabase>({ run, newClient }));
+  const wakeUps = new WakeUps(standIn<QueueDatabase>({ run, newClient }), { pooler });
   const heard: WakeUp[] = [];
   wakeUps.onWakeUp((wakeUp) => heard.push(wakeUp));
-  const sent = () => run.mock.calls.map(([, values]) => values[0]);
-  return { wakeUps, run, newClient, clients, heard, sent };
+  const sent = () =>
+    run.mock.calls.map(([, values]) => values[0] as string).filter((word) => !word.startsWith('echo:'));
+  const asked = () => run.mock.calls.length - sent().length;
+  return { wakeUps, run, echoes, asked, newClient, clients, heard, sent };
 }
 
 describe('WakeUps', () => {
@@ -76,7 +83,7 @@ describe('WakeUps', () => {
       wakeUps.sendDue(60_001); // everybody looks more often than that
       await turns();
       expect(sent()).toEqual(['due:400', 'due:300', 'due:0']);
-      expect((sent() as string[]).map(dueInOf)).toEqual([400, 300, 0]);
+      expect((sent()).map(dueInOf)).toEqual([400, 300, 0]);
       expect(['ready', 'ready:5', 'cancel:due:7', 'due:x'].map(dueInOf)).toEqual(Array(4).fill(undefined));
       expect(earliestOf('due:5')).toBeUndefined();
     });
@@ -172,6 +179,82 @@ describe('WakeUps', () => {
       expect(mute.end).toHaveBeenCalledTimes(1);
       expect(logs).toMatchObject([{ level: 'warn', error: 'not in this pooling mode' }]);
     });
+  });
+
+  describe('an echo', () => {
+    beforeEach(useFakeTime);
+    afterEach(() => jest.useRealTimers());
+
+    it('shows that notifications arrive; it is asked of each new connection, and once a minute', async () => {
+      const { wakeUps, clients, heard, asked, run } = setup();
+      await wakeUps.ensureListening();
+      await advance(30_000);
+      await wakeUps.ensureListening();
+      expect(asked()).toBe(1);
+      expect(run.mock.calls[0]![0]).not.toHaveProperty('name');
+      clients[0]!.emit('error', new Error('terminated'));
+      await wakeUps.ensureListening();
+      expect(asked()).toBe(2);
+      await advance(60_000);
+      await wakeUps.ensureListening();
+      expect(asked()).toBe(3);
+      expect([wakeUps.degraded, heard, logs]).toEqual([undefined, [], []]);
+    });
+
+    it('that nobody hears is told once, with what to do; another connection is tried, and may hear', async () => {
+      const { wakeUps, clients, echoes, asked } = setup();
+      echoes.heard = false;
+      await wakeUps.ensureListening();
+      expect(wakeUps.degraded).toBeUndefined();
+      await advance(5_000);
+      expect(wakeUps.degraded).toMatch(/^no notifications: .*nothing arrives.*DATABASE_POOLER=transaction/);
+      expect(logs).toMatchObject([{ level: 'warn', error: expect.stringContaining('DATABASE_POOLER=transaction') }]);
+      expect(clients[0]!.end).toHaveBeenCalledTimes(1);
+      await wakeUps.ensureListening();
+      await advance(29_000);
+      await wakeUps.ensureListening();
+      expect([clients.length, asked()]).toEqual([2, 1]);
+      await advance(1_000);
+      await wakeUps.ensureListening();
+      await advance(5_000);
+      expect([asked(), logs.length]).toEqual([2, 1]);
+      echoes.heard = true;
+      await advance(30_000);
+      await wakeUps.ensureListening();
+      await advance();
+      expect(wakeUps.degraded).toBeUndefined();
+      expect(logs[1]).toMatchObject({ msg: 'Notifications from PostgreSQL are back' });
+    });
+
+    it('says nothing where it cannot be sent', async () => {
+      const { wakeUps, run } = setup();
+      run.mockRejectedValueOnce(new Error('away'));
+      await wakeUps.ensureListening();
+      await advance(5_000);
+      expect([wakeUps.degraded, logs]).toEqual([undefined, []]);
+    });
+
+    it('is all that an instance listens for which has nothing else to listen for', async () => {
+      const { wakeUps, clients } = setup();
+      await wakeUps.tryListening();
+      expect(clients[0]!.end).toHaveBeenCalledTimes(1);
+      await wakeUps.ensureListening();
+      await wakeUps.tryListening();
+      expect(clients[1]!.end).not.toHaveBeenCalled();
+    });
+  });
+
+  it('does not listen behind a pooler in transaction mode, and says so', async () => {
+    const { wakeUps, newClient, sent } = setup('transaction');
+    await wakeUps.ensureListening();
+    await wakeUps.tryListening();
+    expect(newClient).not.toHaveBeenCalled();
+    expect(wakeUps.degraded).toMatch(/^no notifications: .*pooler in transaction mode/);
+    // Others may listen without a pooler in between.
+    wakeUps.sendReady();
+    await turns();
+    expect(sent()).toEqual(['ready']);
+    expect(logs).toEqual([]);
   });
 
   it('ends its connection with stop, and opens none after it', async () => {

@@ -1,11 +1,17 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { QUEUE_OPTIONS, type ResolvedQueueOptions } from '../queue-options.js';
 import { DedicatedConnection } from '../store/dedicated-connection.js';
 import { CHANNEL, notifyAlone } from '../store/notify.sql.js';
 import { QueueDatabase } from '../store/queue-database.js';
+import { Echo } from './echo.js';
 
 const TIMEOUT_MS = 10_000;
 /** Nobody is told of what is due later than this: every instance looks more often. */
 const SOON_MS = 60_000;
+const BEHIND_POOLER = 'a pooler in transaction mode stands before PostgreSQL (DATABASE_POOLER)';
+const UNHEARD =
+  'PostgreSQL takes LISTEN, but nothing arrives, as behind PgBouncer in transaction mode: ' +
+  'set DATABASE_POOLER=transaction, or let DATABASE_URL lead to PostgreSQL itself or to a pooler in session mode';
 
 /**
  * `ready:` with the earliest time at which a new task is promised to start (milliseconds), where that is known; `due:` with
@@ -41,16 +47,34 @@ export class WakeUps {
   private dueIn: number | undefined;
   private readonly connection: DedicatedConnection;
   private readonly listeners: ((wakeUp: WakeUp) => void)[] = [];
+  private readonly echo: Echo;
+  private readonly pooled: boolean;
   private sending = false;
-  private deaf = false;
+  /** Why nothing can be heard. */
+  private deafness: string | undefined;
+  /** Listens for as long as the process lives, and not just to find out whether it can. */
+  private wanted = false;
 
-  constructor(private readonly database: QueueDatabase) {
+  constructor(
+    private readonly database: QueueDatabase,
+    @Inject(QUEUE_OPTIONS) { pooler }: Pick<ResolvedQueueOptions, 'pooler'>,
+  ) {
+    this.pooled = pooler === 'transaction';
+    if (this.pooled) this.deafness = BEHIND_POOLER;
+    this.echo = new Echo(database);
     this.connection = new DedicatedConnection(database, TIMEOUT_MS, async (client) => {
-      client.on('notification', (message) => {
-        for (const listener of this.listeners) listener((message.payload ?? 'ready') as WakeUp);
+      client.on('notification', ({ payload }) => {
+        if (this.echo.hear(payload)) return;
+        for (const listener of this.listeners) listener((payload ?? 'ready') as WakeUp);
       });
       await client.query(`LISTEN ${CHANNEL}`);
+      this.echo.renewed();
     });
+  }
+
+  /** Why this instance gets no notifications and polls; undefined where it does get them, for all it knows. */
+  get degraded(): string | undefined {
+    return this.deafness && `no notifications: ${this.deafness}`;
   }
 
   /** There are new tasks, none promised to start before `earliest`. */
@@ -87,20 +111,53 @@ export class WakeUps {
 
   /** Listens, again if the connection broke; called on every tick. */
   async ensureListening(): Promise<void> {
+    if (this.pooled) return;
+    this.wanted = true;
+    if (await this.listens()) void this.listenToEcho();
+  }
+
+  /** Finds out whether this instance would hear, for one that has nothing to listen for yet. */
+  async tryListening(): Promise<void> {
+    if (this.pooled || !(await this.listens())) return;
+    await this.listenToEcho();
+    if (!this.wanted) await this.connection.giveUp();
+  }
+
+  private async listens(): Promise<boolean> {
     try {
       await this.connection.get();
-      if (this.deaf) this.logger.log('Notifications from PostgreSQL are back');
-      this.deaf = false;
     } catch (error) {
-      if (!this.deaf) {
-        const reason = error instanceof Error ? error.message : String(error);
-        this.logger.warn({ msg: 'No notifications from PostgreSQL: polling until they are back', error: reason });
-      }
-      this.deaf = true;
+      this.isDeaf(error instanceof Error ? error.message : String(error));
+      return false;
     }
+    // One that is known to hear nothing says more by an echo than by being there.
+    if (this.deafness !== UNHEARD) this.hears();
+    return true;
+  }
+
+  private async listenToEcho(): Promise<void> {
+    const verdict = await this.echo.ask();
+    if (verdict === 'heard') this.hears();
+    if (verdict !== 'unheard') return;
+    this.isDeaf(UNHEARD);
+    // Where the connection has died without a word, the next one hears.
+    await this.connection.giveUp();
+  }
+
+  private hears(): void {
+    if (this.deafness !== undefined) this.logger.log('Notifications from PostgreSQL are back');
+    this.deafness = undefined;
+  }
+
+  private isDeaf(why: string): void {
+    if (this.deafness === undefined || (why === UNHEARD && this.deafness !== UNHEARD)) {
+      this.logger.warn({ msg: 'No notifications from PostgreSQL: polling until they are back', error: why });
+    }
+    this.deafness = why;
   }
 
   async stop(): Promise<void> {
+    this.echo.stop();
     await this.connection.close();
   }
 

@@ -3,6 +3,7 @@ import { dataSourceOptions, migrations, TurnpikeDataSource } from '../../../src/
 import { DeadLetters1764400000000 } from '../../../src/database/migrations/1764400000000-dead-letters.js';
 import { migrate } from '../../../src/database/migrate.js';
 import { manyFailed } from '../../support/many-failed.js';
+import { until } from '../../support/until.js';
 import { createTestDatabase, type TestDatabase } from '../../support/test-database.js';
 
 let database: TestDatabase;
@@ -124,9 +125,9 @@ describe('the migrations', () => {
     await hand.connect();
     await hand.query('SELECT pg_advisory_lock(7381001)');
     const migrating = migrate(database.url);
-    for (let waiting = 0; waiting === 0;) {
-      waiting = (await database.query(`${LOCKS} AND NOT granted`)).length;
-    }
+    const trying = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'turnpike'
+      AND query LIKE 'ROLLBACK%' AND query_start < clock_timestamp() AND state = 'idle'`;
+    await until('it has tried to lock', async () => (await database.query(trying)).length > 0, { everyMs: 1 });
     expect(await relations()).toEqual([]);
     await hand.end();
     expect(await migrating).toEqual(names);

@@ -20,6 +20,8 @@ const EMPTY = {
   promises_missed: 0,
   avg_queue_time_ms: 0,
   avg_execution_time_ms: 0,
+  notifications: 'on',
+  degraded: null,
 };
 
 describe('the stats', () => {

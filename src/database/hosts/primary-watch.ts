@@ -1,0 +1,187 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Logger } from '@nestjs/common';
+import pg from 'pg';
+import { type DatabaseAddress, type DatabaseHost, hostName } from './database-url.js';
+import { type HostAnswer, HostProbe } from './host-probe.js';
+
+const LOOK_MS = 1_000;
+const LEAST_MS = 100;
+/** What the last look found holds for new connections for so long; each of them is asked once more itself. */
+const FRESH_MS = 2 * LOOK_MS;
+/** How long the others may take once a primary has answered: one of them may have been promoted after it. */
+const GRACE_MS = 300;
+
+/** None of the hosts takes writes now; the code is that of a connection that cannot be made. */
+export class NoPrimaryError extends Error {
+  readonly code = '08001';
+}
+
+/**
+ * Knows which of several hosts is the primary, for all connections of a process: found before the first, looked at once a
+ * second for as long as there are any. When it is another, or takes no writes any more, the connections to what was the
+ * primary are cut, whether or not that still answers: whoever used them comes back, and gets one to the new primary.
+ *
+ * The primary stays whatever comes before it in the list, until it no longer takes writes or answers. Where several say
+ * that they are the primary, the one that was promoted last is: an old primary that came back by itself does not know yet.
+ */
+export class PrimaryWatch {
+  private readonly logger = new Logger('Database');
+  private readonly clients = new Map<pg.Client, HostProbe>();
+  private answers = new Map<HostProbe, HostAnswer>();
+  private current: HostProbe | undefined;
+  /** The last there was, for the log. */
+  private known: HostProbe | undefined;
+  private confirmedAt = -Infinity;
+  private lookedAt = -Infinity;
+  private soughtAt = -Infinity;
+  private missing = false;
+  private looking: Promise<void> | undefined;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(private readonly probes: readonly HostProbe[]) {}
+
+  static over({ url, hosts, connectTimeoutMs }: DatabaseAddress): PrimaryWatch {
+    const newClient = (host: DatabaseHost) => {
+      const config = { connectionString: url, application_name: 'turnpike', keepAlive: true };
+      return pointAt(new pg.Client({ ...config, connectionTimeoutMillis: connectTimeoutMs }), host);
+    };
+    return new PrimaryWatch(hosts.map((host) => new HostProbe(host, newClient, connectTimeoutMs)));
+  }
+
+  /** The primary, found now unless it was confirmed a moment ago. */
+  async find(): Promise<DatabaseHost> {
+    this.soughtAt = performance.now();
+    if (!this.isFresh) await this.look();
+    if (!this.current || !this.isFresh) throw this.whyNone();
+    return this.current.host;
+  }
+
+  /** Cut when this host is no longer the primary. */
+  add(client: pg.Client, host: DatabaseHost): void {
+    const probe = this.probes.find((each) => each.host === host)!;
+    this.clients.set(client, probe);
+    client.once('end', () => {
+      this.clients.delete(client);
+      if (this.clients.size === 0) this.rest();
+    });
+    // It was chosen a moment ago, and that may have been a moment too long.
+    if (this.current !== probe) cut(client);
+  }
+
+  /** A connection to this host failed, or takes no writes: it is looked at before the next is made. */
+  doubt(host: DatabaseHost): void {
+    if (this.current?.host === host) this.confirmedAt = -Infinity;
+  }
+
+  private get isFresh(): boolean {
+    return performance.now() - this.confirmedAt < FRESH_MS;
+  }
+
+  private look(): Promise<void> {
+    this.looking ??= this.lookOnce().finally(() => {
+      this.looking = undefined;
+      this.schedule();
+    });
+    return this.looking;
+  }
+
+  private schedule(): void {
+    clearTimeout(this.timer);
+    const again = () => {
+      const used = this.clients.size > 0 || performance.now() - this.soughtAt < FRESH_MS;
+      if (used) void this.look();
+      else this.rest();
+    };
+    this.timer = setTimeout(again, LOOK_MS);
+    this.timer.unref();
+  }
+
+  /** Nobody is connected: nothing to look after until somebody comes. */
+  private rest(): void {
+    clearTimeout(this.timer);
+    for (const probe of this.probes) probe.close();
+    this.confirmedAt = -Infinity;
+  }
+
+  private async lookOnce(): Promise<void> {
+    const early = this.lookedAt + LEAST_MS - performance.now();
+    if (early > 0) await delay(early);
+    this.answers = await this.askAll();
+    this.lookedAt = performance.now();
+    const primaries = this.probes.filter((probe) => this.answers.get(probe)?.role === 'primary');
+    const best = primaries.length > 1 ? await this.latest(primaries) : primaries[0];
+    if (best) this.follow(best);
+    else this.miss();
+  }
+
+  private async askAll(): Promise<Map<HostProbe, HostAnswer>> {
+    const answers = new Map<HostProbe, HostAnswer>();
+    const primaryAnswered = new Promise<void>((resolve) => {
+      for (const probe of this.probes) {
+        void probe.ask().then((answer) => {
+          answers.set(probe, answer);
+          if (answer.role === 'primary') resolve();
+        });
+      }
+    });
+    const all = Promise.all(this.probes.map((probe) => probe.ask()));
+    await Promise.race([all, primaryAnswered.then(() => delay(GRACE_MS, undefined, { ref: false }))]);
+    return new Map(answers);
+  }
+
+  private async latest(primaries: readonly HostProbe[]): Promise<HostProbe> {
+    const timelines = await Promise.all(primaries.map((probe) => probe.timeline()));
+    const last = Math.max(...timelines);
+    const candidates = primaries.filter((_, n) => timelines[n] === last);
+    return candidates.find((probe) => probe === this.current) ?? candidates[0]!;
+  }
+
+  private follow(probe: HostProbe): void {
+    const primary = hostName(probe.host);
+    if (this.known && this.known !== probe) {
+      this.logger.warn({ msg: `The database's primary is ${primary} now`, was: hostName(this.known.host) });
+    } else if (this.missing) {
+      this.logger.log({ msg: `The database's primary is back: ${primary}` });
+    }
+    this.missing = false;
+    this.current = this.known = probe;
+    this.confirmedAt = performance.now();
+    for (const [client, of] of this.clients) if (of !== probe) cut(client);
+  }
+
+  private miss(): void {
+    if (!this.missing && this.known) this.logger.warn({ msg: this.whyNone().message });
+    this.missing = true;
+    this.confirmedAt = -Infinity;
+    // One that answers and takes no writes is of no use. One that is silent may only be slow: its connections stay.
+    if (!this.current || this.answers.get(this.current)?.role !== 'standby') return;
+    for (const [client, of] of this.clients) if (of === this.current) cut(client);
+    this.current = undefined;
+  }
+
+  private whyNone(): Error {
+    const reasons = this.probes.map((probe) => {
+      const answer = this.answers.get(probe) ?? { role: 'silent', error: new Error('no answer yet') };
+      return { name: hostName(probe.host), answer };
+    });
+    const errors = reasons.flatMap(({ answer }) => (answer.role === 'silent' ? [answer.error] : []));
+    // A wrong password, user or database: that is for whoever set the address, not something that passes.
+    const refusal = errors.find((error) => /^(28|3D)/.test((error as { code?: string }).code ?? ''));
+    if (refusal && errors.length === reasons.length) return refusal;
+    const told = reasons.map(({ name, answer }) => {
+      if (answer.role === 'silent') return `${name} (${answer.error.message})`;
+      return `${name} (${answer.role === 'standby' ? 'a standby, or read-only' : 'not found to be the primary yet'})`;
+    });
+    return new NoPrimaryError(`no host of DATABASE_URL takes writes: ${told.join(', ')}`);
+  }
+}
+
+/** Where a client is to connect to, whatever its address says. */
+export function pointAt(client: pg.Client, { host, port }: DatabaseHost): pg.Client {
+  return Object.assign(client, { host, port });
+}
+
+/** Without a goodbye: statements under way fail as when the server dies. */
+function cut(client: pg.Client): void {
+  client.connection.stream.destroy();
+}
