@@ -19,7 +19,12 @@ const SCHEMA = {
   additionalProperties: false,
   properties: {
     url: { type: 'string', minLength: 1, maxLength: MAX_URL },
-    description: { type: ['string', 'null'], maxLength: 500, pattern: '^[^\\u0000\\p{Surrogate}]*$', description: TEXT_RULE },
+    description: {
+      type: ['string', 'null'],
+      maxLength: 500,
+      pattern: '^[^\\u0000\\p{Surrogate}]*$',
+      description: TEXT_RULE,
+    },
     events: { type: 'array', minItems: 1, maxItems: 50, items: { type: 'string' } },
     apps: {
       type: ['array', 'null'],
