@@ -209,7 +209,7 @@ describe('SafeFetch', () => {
 
     it('come to an end', async () => {
       answer = (_request, response) => response.writeHead(302, { Location: '/again' }).end();
-      expect((await refusal(send())).message).toBe('more than 5 redirects, the last one to /again');
+      expect((await refusal(send())).message).toBe(`more than 5 redirects, the last one to http://one.test:${port}`);
       expect(seen).toHaveLength(6);
     });
   });
@@ -234,6 +234,24 @@ describe('SafeFetch', () => {
         message: `http://one.test:${port} did not answer within 0.1 s`,
       });
     }
+  });
+
+  it('takes an answer without its body where it may, whatever keeps the body from coming', async () => {
+    const get = (more: Partial<SafeRequest>) => local().fetch(`http://one.test:${port}/`, { ...LIMITS, ...more });
+    answer = (_request, response) => response.writeHead(202).write('half');
+    expect(await get({ bodyMs: 50 })).toMatchObject({ status: 202, body: Buffer.from('half'), truncated: true });
+    const told = new AbortController();
+    answer = (_request, response) => response.writeHead(202).write('half', () => setTimeout(() => told.abort(), 20));
+    expect(await get({ bodyMs: 30_000, signal: told.signal })).toMatchObject({ status: 202, truncated: true });
+    answer = (_request, response) => response.writeHead(202).write('half', () => response.destroy());
+    expect(await get({ bodyMs: 30_000 })).toMatchObject({ status: 202, truncated: true });
+    expect((await refusal(get({}))).reason).toBe('network');
+    answer = (_request, response) => response.end('whole');
+    expect(await get({ bodyMs: 30_000 })).toMatchObject({ body: Buffer.from('whole'), truncated: false });
+  });
+
+  it('tells nobody the address that is none', async () => {
+    expect((await refusal(local().fetch('hooks/secret', LIMITS))).message).not.toContain('secret');
   });
 
   it('ends when it is told to', async () => {

@@ -12,6 +12,11 @@ export interface SafeRequest {
   readonly timeoutMs: number;
   /** Bytes of the body that are kept; the rest is not read. */
   readonly maxBytes: number;
+  /**
+   * With it the answer counts as soon as its head is there: the body is what comes in this time, and what keeps it from
+   * coming is no failure.
+   */
+  readonly bodyMs?: number;
   /** None is followed unless given: the redirect is the answer. */
   readonly maxRedirects?: number;
   readonly signal?: AbortSignal;
@@ -21,7 +26,7 @@ export interface SafeResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: Buffer;
-  /** There was more of it than `maxBytes`. */
+  /** There was more of it than `maxBytes`, or than came in `bodyMs`. */
   readonly truncated: boolean;
   /** After redirects. */
   readonly url: string;
@@ -89,12 +94,13 @@ export class SafeFetch {
         });
         const target = answer.headers.location;
         if (maxRedirects === 0 || !REDIRECTS.includes(answer.statusCode) || typeof target !== 'string') {
-          const { body, truncated } = await readBody(answer.body, options.maxBytes);
+          const { body, truncated } = await readBody(answer.body, options);
           return { status: answer.statusCode, headers: answer.headers, body, truncated, url: call.url.href };
         }
         answer.body.on('error', () => {}).destroy();
         if (redirects >= maxRedirects) {
-          throw new SafeFetchError(`more than ${maxRedirects} redirects, the last one to ${target}`, 'network');
+          const { origin } = checkedUrl(target, call.url);
+          throw new SafeFetchError(`more than ${maxRedirects} redirects, the last one to ${origin}`, 'network');
         }
         call = redirected(call, answer.statusCode, target);
       }
@@ -156,8 +162,11 @@ interface Call {
   readonly body?: string;
 }
 
+/** Without the address itself: it may hold a secret, and this goes into logs. */
+const NO_ADDRESS = 'it is no address such as https://host/path';
+
 function checkedUrl(address: string, base?: URL): URL {
-  if (!URL.canParse(address, base?.href)) throw new SafeFetchError(`'${address}' is no address`, 'refused');
+  if (!URL.canParse(address, base?.href)) throw new SafeFetchError(NO_ADDRESS, 'refused');
   const url = new URL(address, base);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
     throw new SafeFetchError(`'${url.protocol}' is not called, only http: and https:`, 'refused');
@@ -196,16 +205,25 @@ function redirected(call: Call, status: number, target: string): Call {
 const REDIRECTS = [301, 302, 303, 307, 308];
 const HARMLESS = new Set(['accept', 'accept-language', 'user-agent']);
 
-async function readBody(stream: Dispatcher.ResponseData['body'], maxBytes: number) {
+async function readBody(stream: Dispatcher.ResponseData['body'], { maxBytes, bodyMs }: SafeRequest) {
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    chunks.push(chunk);
-    length += chunk.length;
-    // Leaving the loop destroys the stream, and its connection with it.
-    if (length > maxBytes) break;
+  let broken = false;
+  const timer = bodyMs === undefined ? undefined : setTimeout(() => stream.destroy(), bodyMs);
+  try {
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      length += chunk.length;
+      // Leaving the loop destroys the stream, and its connection with it.
+      if (length > maxBytes) break;
+    }
+  } catch (error) {
+    if (bodyMs === undefined) throw error;
+    broken = true;
+  } finally {
+    clearTimeout(timer);
   }
-  return { body: Buffer.concat(chunks).subarray(0, maxBytes), truncated: length > maxBytes };
+  return { body: Buffer.concat(chunks).subarray(0, maxBytes), truncated: broken || length > maxBytes };
 }
 
 function explain(error: unknown, { origin }: URL, { timeoutMs, signal }: SafeRequest, limit: AbortSignal): Error {

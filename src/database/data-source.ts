@@ -18,6 +18,7 @@ import { Promises1764700000000 } from './migrations/1764700000000-promises.js';
 import { Seals1764800000000 } from './migrations/1764800000000-seals.js';
 import { Webhooks1764900000000 } from './migrations/1764900000000-webhooks.js';
 import { Retention1765000000000 } from './migrations/1765000000000-retention.js';
+import { WebhookLanes1765100000000 } from './migrations/1765100000000-webhook-lanes.js';
 
 /** Any number that no other program on the same database uses for an advisory lock. */
 const MIGRATION_LOCK = 7_381_001;
@@ -39,6 +40,7 @@ export const migrations = [
   Seals1764800000000,
   Webhooks1764900000000,
   Retention1765000000000,
+  WebhookLanes1765100000000,
 ];
 
 export function dataSourceOptions(address: string, poolSize = 10) {

@@ -4,7 +4,8 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 import { SafeFetch } from '../common/safe-fetch.js';
 import type { CallbackMetadata, TaskCallbacks } from '../workflows/task-callbacks.js';
-import { checkOutboundUrl, shownUrl } from './outbound-url.js';
+import { checkOutboundUrl } from './outbound-url.js';
+import { shownUrl } from './shown-url.js';
 import { WebhookCallback } from './webhook.entity.js';
 
 /**

@@ -2,22 +2,15 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { Injectable, Logger } from '@nestjs/common';
 import { Settings } from '../config/settings.js';
 import { Batcher } from '../queue/batcher.js';
-import { type Claimed, DeliveryStore, type Outcome } from './delivery-store.js';
-import { Lanes, PER_LANE, SLOW_MS } from './lanes.js';
+import { type Claimed, DeliveryStore, type Done, FAILED_FOR_DAYS, type Outcome } from './delivery-store.js';
+import { DeliveryTimes } from './delivery-times.js';
+import { type Attempt, Lanes } from './lanes.js';
 import { messageId } from './message.js';
-import { shownUrl } from './outbound-url.js';
+import { shownUrl } from './shown-url.js';
 import { parseRetrySchedule, retryDelay, type RetrySchedule } from './retry-schedule.js';
 import { type Answer, Sender } from './sender.js';
 
-/** What is under way when the process is told to end has so long to come to an end by itself. */
-const GRACE_MS = 2_000;
 const GONE = 410;
-
-interface Done {
-  readonly claimed: Claimed;
-  readonly answer: Answer;
-  readonly outcome: Outcome;
-}
 
 /** Delivers what is due. A delivery is leased for one attempt: what a crash has cut off is due again after it. */
 @Injectable()
@@ -28,7 +21,7 @@ export class Deliverer {
   private readonly stopping = new AbortController();
   private readonly schedule: RetrySchedule;
   private readonly callbackSecrets: readonly string[];
-  private readonly outcomes: Batcher<Done, undefined>;
+  private readonly outcomes: Batcher<Done, boolean>;
   private claiming: Promise<void> | undefined;
   private again = false;
   /** The last claim may have left something. */
@@ -39,13 +32,14 @@ export class Deliverer {
   constructor(
     private readonly store: DeliveryStore,
     private readonly sender: Sender,
+    private readonly times: DeliveryTimes,
     settings: Settings,
   ) {
     this.schedule = parseRetrySchedule(settings.WEBHOOK_RETRY_SCHEDULE);
     this.callbackSecrets = settings.CALLBACK_SECRET === undefined ? [] : [settings.CALLBACK_SECRET];
     const flush = async (done: Done[]) => {
-      await this.store.finish(done);
-      return done.map(() => undefined);
+      const overdue = new Set(await this.store.finish(done));
+      return done.map(({ claimed: { webhookId } }) => webhookId !== null && overdue.has(webhookId));
     };
     this.outcomes = new Batcher(flush, { maxBatch: 100, inFlight: 1 });
   }
@@ -69,7 +63,7 @@ export class Deliverer {
     await this.claiming;
     const grace = new AbortController();
     const all = Promise.all(this.attempts).finally(() => grace.abort());
-    await sleep(GRACE_MS, undefined, { signal: grace.signal }).catch(() => undefined);
+    await sleep(this.times.graceMs, undefined, { signal: grace.signal }).catch(() => undefined);
     this.stopping.abort();
     await all;
   }
@@ -77,14 +71,15 @@ export class Deliverer {
   private async claim(): Promise<void> {
     // Attempts whose outcomes were noted together end in one turn: their places are filled by one claim.
     await nextTurn();
-    const { free } = this.lanes;
-    if (free <= 0) return;
+    const free = this.lanes.free();
+    const full = free.some((share) => share.free <= 0);
+    if (free.every((share) => share.free <= 0)) return;
     try {
-      const rooms = this.lanes.rooms();
-      const claimed = await this.store.claim(rooms, PER_LANE, free);
+      const busy = this.lanes.busy();
+      const claimed = await this.store.claim(busy, free);
       for (const delivery of claimed) this.begin(delivery);
-      // A lane that had no room was not looked into.
-      this.hungry = claimed.length > 0 || rooms.some(({ room }) => room === 0);
+      // What had no room was not looked into.
+      this.hungry = full || busy.length > 0 || claimed.length > 0;
       if (this.failing) this.logger.log('Webhooks are delivered again');
       this.failing = false;
     } catch (error) {
@@ -93,48 +88,46 @@ export class Deliverer {
   }
 
   private begin(claimed: Claimed): void {
-    this.lanes.begin(claimed.lane, claimed.failing);
-    const attempt: Promise<void> = this.attempt(claimed).then(() => {
+    const place = this.lanes.begin(claimed.lane, claimed.share);
+    const attempt: Promise<void> = this.attempt(claimed, place).then(() => {
       this.attempts.delete(attempt);
       if (this.hungry) this.stir();
     });
     this.attempts.add(attempt);
   }
 
-  private async attempt(claimed: Claimed): Promise<void> {
-    let wasSlow = false;
+  private async attempt(claimed: Claimed, place: Attempt): Promise<void> {
+    let slow = false;
     const timer = setTimeout(() => {
-      wasSlow = true;
-      this.lanes.slowDown();
+      slow = true;
+      this.lanes.slowDown(place);
       if (this.hungry) this.stir();
-    }, SLOW_MS);
+    }, this.times.slowMs);
     const message = { id: messageId(claimed), payload: claimed.payload };
     const secrets = claimed.webhookId === null ? this.callbackSecrets : claimed.secrets;
-    const answer = await this.sender.send(claimed.url, message, secrets, this.stopping.signal);
+    const signal = AbortSignal.any([this.stopping.signal, place.cut.signal]);
+    const answer = await this.sender.send(claimed.url, message, secrets, signal);
     clearTimeout(timer);
     try {
-      await this.conclude(claimed, answer);
+      await this.conclude(claimed, place.cut.signal.aborted ? cutOff(answer) : answer, slow);
     } catch (error) {
       this.complain(error);
     }
-    this.lanes.end(claimed.lane, { failed: answer.error !== null, wasSlow });
+    this.lanes.end(place);
   }
 
-  private async conclude(claimed: Claimed, answer: Answer): Promise<void> {
-    const { webhookId, attempts } = claimed;
+  private async conclude(claimed: Claimed, answer: Answer, slow: boolean): Promise<void> {
+    const { webhookId, attempts, url } = claimed;
     if (answer.stopped) return this.store.release(claimed);
     const outcome = this.outcomeOf(answer, attempts);
-    await this.outcomes.add({ claimed, answer, outcome });
+    const late = answer.status === null ? 'hanging' : 'slow';
+    const overdue = await this.outcomes.add({ claimed, answer, outcome, pace: slow ? late : 'quick' });
     this.log(claimed, answer, outcome);
     if (webhookId === null) return;
-    if (answer.error === null) {
-      if (claimed.failing) await this.store.noteSuccess(webhookId);
-    } else if (answer.status === GONE) {
+    if (answer.status === GONE) {
       const reason = 'the endpoint answered 410: it is gone';
-      if (await this.store.switchOff(webhookId, claimed.url, reason)) this.tellOff(claimed, reason);
-    } else if (await this.store.noteFailure(webhookId, claimed.url)) {
-      this.tellOff(claimed, 'every delivery has failed for days');
-    }
+      if (await this.store.switchOff(webhookId, url, reason)) this.tellOff(claimed, reason);
+    } else if (overdue && (await this.store.giveUp(webhookId, url))) this.tellOff(claimed, FAILED_FOR_DAYS);
   }
 
   private outcomeOf({ error, status, retryAfterMs }: Answer, attempts: number): Outcome {
@@ -158,4 +151,12 @@ export class Deliverer {
     if (!this.failing) this.logger.warn({ msg: 'Webhooks cannot be delivered now', error: String(error) });
     this.failing = true;
   }
+}
+
+/** It is a failure like that of the time-out, only sooner. */
+function cutOff(answer: Answer): Answer {
+  if (!answer.stopped) return answer;
+  const seconds = Math.round(answer.durationMs / 100) / 10;
+  const error = `no answer came within ${seconds} s, and too many others did not answer either: it was cut off`;
+  return { ...answer, stopped: false, error };
 }

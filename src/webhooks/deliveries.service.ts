@@ -7,7 +7,7 @@ import { pageOf } from '../common/http/page-query.js';
 import { Problem } from '../common/problem/problem.js';
 import { LedgerStore } from '../queue/store/ledger-store.js';
 import type { DeliveryQuery } from './delivery-query.js';
-import { shownUrl } from './outbound-url.js';
+import { shownUrl } from './shown-url.js';
 import { Sender } from './sender.js';
 import { type CallbackView, type DeliveryPage, type DeliveryView, type TestResult } from './webhook.dto.js';
 import { toDeliveryView, toTestResult } from './webhook.dto.js';

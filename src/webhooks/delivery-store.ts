@@ -2,6 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { LedgerStore } from '../queue/store/ledger-store.js';
+import { CLAIM } from './claim.sql.js';
+import { type BusyLane, type FreeShare, type Pace, PER_LANE, type Share } from './lanes.js';
 import type { Answer } from './sender.js';
 
 /** A delivery that this process has taken, for one attempt. */
@@ -9,6 +11,8 @@ export interface Claimed {
   readonly id: string;
   readonly claim: string;
   readonly lane: string;
+  /** Whose place it has. */
+  readonly share: Share;
   readonly webhookId: string | null;
   readonly eventId: string;
   readonly payload: string;
@@ -17,21 +21,28 @@ export interface Claimed {
   readonly url: string;
   /** In use now, the newest first; of a callback none. */
   readonly secrets: string[];
-  readonly failing: boolean;
-}
-
-export interface Room {
-  readonly lane: string;
-  readonly room: number;
 }
 
 /** What becomes of a delivery after an attempt. */
 export type Outcome =
   { readonly status: 'delivered' | 'failed' } | { readonly status: 'pending'; readonly inMs: number };
 
-/** An attempt takes 15 seconds at most; after this it is lost, and the delivery due again. */
-const LEASE = `interval '60 seconds'`;
+export interface Done {
+  readonly claimed: Claimed;
+  readonly answer: Answer;
+  readonly outcome: Outcome;
+  readonly pace: Exclude<Pace, 'fresh'>;
+}
+
+interface Noted {
+  readonly webhook_id: string | null;
+  readonly url: string;
+  readonly began: string;
+  readonly failed: boolean;
+}
+
 const GIVE_UP = `interval '5 days'`;
+export const FAILED_FOR_DAYS = 'every delivery has failed for 5 days';
 
 /** Taking deliveries that are due, and what came of them. Many instances may: each delivery is one's at a time. */
 @Injectable()
@@ -41,58 +52,77 @@ export class DeliveryStore {
     private readonly ledger: LedgerStore,
   ) {}
 
-  /**
-   * At most `atMost` that are due, one of each lane before a second of any; of a lane as many as `rooms` says, `perLane` where it is not in it.
-   * Lanes are found one by one from the index, so that a long one costs the others nothing.
-   */
-  async claim(rooms: readonly Room[], perLane: number, atMost: number): Promise<Claimed[]> {
-    const [rows] = await this.dataSource.query<[Claimed[], number]>(
-      `WITH RECURSIVE hosts AS (
-         (SELECT lane FROM webhook_deliveries WHERE status = 'pending' AND webhook_id IS NULL ORDER BY lane LIMIT 1)
-         UNION ALL
-         SELECT (SELECT d.lane FROM webhook_deliveries d
-                 WHERE d.status = 'pending' AND d.webhook_id IS NULL AND d.lane > h.lane ORDER BY d.lane LIMIT 1)
-         FROM hosts h WHERE h.lane IS NOT NULL
-       ), lanes AS (
-         SELECT id::text AS lane FROM webhooks WHERE enabled UNION ALL SELECT lane FROM hosts WHERE lane IS NOT NULL
-       ), taken AS MATERIALIZED (
-         SELECT d.id FROM lanes l LEFT JOIN unnest($1::text[], $2::integer[]) AS r (lane, room) ON r.lane = l.lane
-         CROSS JOIN LATERAL (
-           SELECT w.id, w.due_at FROM webhook_deliveries w
-           WHERE w.lane = l.lane AND w.status = 'pending' AND w.due_at <= now()
-           ORDER BY w.due_at LIMIT coalesce(r.room, $3) FOR UPDATE SKIP LOCKED
-         ) d ORDER BY row_number() OVER (PARTITION BY l.lane ORDER BY d.due_at, d.id), d.due_at, d.id LIMIT $4
-       )
-       UPDATE webhook_deliveries d
-       SET attempts = d.attempts + 1, claim = gen_random_uuid(), due_at = now() + ${LEASE}, last_attempt_at = clock_timestamp()
-       FROM taken t JOIN webhook_deliveries o ON o.id = t.id LEFT JOIN webhooks w ON w.id = o.webhook_id
-       LEFT JOIN webhook_callbacks c ON c.id = o.callback_id
-       WHERE d.id = t.id
-       RETURNING d.id, d.claim, d.lane, d.webhook_id AS "webhookId", d.event_id AS "eventId", d.payload, d.attempts,
-         coalesce(w.url, c.url) AS url, w.failing_since IS NOT NULL AS failing,
-         array_remove(ARRAY[w.secret, CASE WHEN w.old_secret_expires_at > now() THEN w.old_secret END], NULL) AS secrets`,
-      [rooms.map(({ lane }) => lane), rooms.map(({ room }) => room), perLane, atMost],
-    );
+  async claim(busy: readonly BusyLane[], free: readonly FreeShare[]): Promise<Claimed[]> {
+    const [rows] = await this.dataSource.query<[Claimed[], number]>(CLAIM, [
+      busy.map(({ lane }) => lane),
+      busy.map(({ underWay }) => underWay),
+      busy.map(({ stuck }) => stuck),
+      free.map(({ share }) => share),
+      free.map((one) => one.free),
+      PER_LANE,
+    ]);
     return rows;
   }
 
-  /** Notes what came of attempts; those that were lost meanwhile change nothing. */
-  async finish(done: readonly { claimed: Claimed; answer: Answer; outcome: Outcome }[]): Promise<void> {
-    const rows = done.map(({ claimed: { id, claim }, answer, outcome }) => ({
-      ...{ id, claim, status: outcome.status, in_ms: outcome.status === 'pending' ? outcome.inMs : 0 },
+  /** Notes what came of attempts; those that were lost meanwhile change nothing. The webhooks that have failed for too long. */
+  async finish(done: readonly Done[]): Promise<string[]> {
+    const rows = done.map(({ claimed: { id, claim, url }, answer, outcome }) => ({
+      ...{ id, claim, url, status: outcome.status, in_ms: outcome.status === 'pending' ? outcome.inMs : 0 },
       ...{ duration_ms: answer.durationMs, response_status: answer.status },
       ...{ response_body: answer.body, error: answer.error?.slice(0, 1_000).toWellFormed() },
     }));
-    await this.dataSource.query(
+    const [noted] = await this.dataSource.query<[Noted[], number]>(
       `UPDATE webhook_deliveries d
        SET status = f.status, claim = NULL, due_at = now() + f.in_ms * interval '1 millisecond', duration_ms = f.duration_ms,
            response_status = f.response_status, response_body = f.response_body, error = f.error,
            delivered_at = CASE WHEN f.status = 'delivered' THEN clock_timestamp() END
-       FROM jsonb_to_recordset($1::jsonb) AS f (id bigint, claim uuid, status text, in_ms double precision,
+       FROM jsonb_to_recordset($1::jsonb) AS f (id bigint, claim uuid, url text, status text, in_ms double precision,
          duration_ms integer, response_status integer, response_body text, error text)
-       WHERE d.id = f.id AND d.claim = f.claim`,
+       WHERE d.id = f.id AND d.claim = f.claim
+       RETURNING d.webhook_id, f.url, d.last_attempt_at::text AS began, f.error IS NOT NULL AS failed`,
       [JSON.stringify(rows)],
     );
+    await this.noteLanes(done);
+    const ofWebhooks = noted.filter(({ webhook_id }) => webhook_id !== null);
+    return ofWebhooks.length === 0 ? [] : this.noteWebhooks(ofWebhooks);
+  }
+
+  /** How the last attempt on each lane went. */
+  private async noteLanes(done: readonly Done[]): Promise<void> {
+    const last = new Map(
+      done.map(({ claimed: { lane }, pace, answer }) => [lane, { lane, pace, failing: answer.error !== null }]),
+    );
+    await this.dataSource.query(
+      `INSERT INTO webhook_lanes AS l (lane, pace, failing)
+       SELECT lane, pace, failing FROM jsonb_to_recordset($1::jsonb) AS f (lane text, pace text, failing boolean) ORDER BY lane
+       ON CONFLICT (lane) DO UPDATE SET pace = excluded.pace, failing = excluded.failing, seen_at = now()
+       WHERE (l.pace, l.failing) <> (excluded.pace, excluded.failing) OR l.seen_at < now() - interval '1 day'`,
+      [JSON.stringify([...last.values()])],
+    );
+  }
+
+  /**
+   * Since when every attempt has failed. Attempts are ordered by when they began, not by when their end is noted: of two
+   * that ran side by side the success says more than the failure. An address that a webhook had before is no matter.
+   */
+  private async noteWebhooks(noted: readonly Noted[]): Promise<string[]> {
+    const [rows] = await this.dataSource.query<[{ id: string; overdue: boolean }[], number]>(
+      `WITH told AS (
+         SELECT webhook_id AS id, url, max(began) FILTER (WHERE NOT failed) AS success, max(began) FILTER (WHERE failed) AS failure
+         FROM jsonb_to_recordset($1::jsonb) AS f (webhook_id bigint, url text, began timestamptz, failed boolean)
+         GROUP BY webhook_id, url
+       ), locked AS MATERIALIZED (
+         SELECT w.id, greatest(w.last_success_at, t.success) AS success, t.failure
+         FROM webhooks w JOIN told t ON t.id = w.id AND t.url = w.url ORDER BY w.id FOR NO KEY UPDATE OF w
+       )
+       UPDATE webhooks w SET last_success_at = l.success,
+         failing_since = (SELECT min(at) FROM unnest(ARRAY[w.failing_since, l.failure]) AS at
+                          WHERE l.success IS NULL OR at > l.success)
+       FROM locked l WHERE w.id = l.id
+       RETURNING w.id, w.enabled AND w.failing_since < now() - ${GIVE_UP} AS overdue`,
+      [JSON.stringify(noted)],
+    );
+    return rows.filter(({ overdue }) => overdue).map(({ id }) => id);
   }
 
   /** Gives back what was cut off, as if it had not been tried. */
@@ -103,18 +133,9 @@ export class DeliveryStore {
     );
   }
 
-  /** Not every attempt fails any more. */
-  async noteSuccess(webhookId: string): Promise<void> {
-    const sql = 'UPDATE webhooks SET failing_since = NULL WHERE id = $1 AND failing_since IS NOT NULL';
-    await this.dataSource.query(sql, [webhookId]);
-  }
-
-  /** Switches the webhook off where it has failed for so long; true where this did it. An address it had before is no matter. */
-  async noteFailure(webhookId: string, url: string): Promise<boolean> {
-    const since = 'UPDATE webhooks SET failing_since = now() WHERE id = $1 AND url = $2 AND failing_since IS NULL';
-    await this.dataSource.query(since, [webhookId, url]);
-    const reason = 'every delivery has failed for 5 days';
-    return this.switchOff(webhookId, url, reason, `AND failing_since < now() - ${GIVE_UP}`);
+  /** Switches off what has failed for so long; true where this did it. */
+  giveUp(webhookId: string, url: string): Promise<boolean> {
+    return this.switchOff(webhookId, url, FAILED_FOR_DAYS, `AND failing_since < now() - ${GIVE_UP}`);
   }
 
   /** True where it was on, and still has that address. */

@@ -66,19 +66,26 @@ export class Dispatcher {
     });
   }
 
-  /** The callbacks of the tasks that have ended here, by task. */
+  /**
+   * The callbacks of the tasks that have ended here, by task. Which task a callback is of is noted when the task is stored:
+   * once it has ended it may be removed before anybody reads that here.
+   */
   private async callbacksOf(manager: EntityManager, events: readonly LedgerEvent[]) {
-    const ended = [...new Set(events.filter(({ type }) => ENDS.has(type)).map(({ taskId }) => taskId))];
-    if (ended.length === 0 || !(await manager.existsBy('WebhookCallback', {}))) return new Map<string, never>();
+    const ended = tasksOf(events, (type) => ENDS.has(type));
+    const concerned = tasksOf(events, (type) => ENDS.has(type) || type === 'task.enqueued');
+    if (concerned.length === 0 || !(await manager.existsBy('WebhookCallback', {}))) return new Map<string, never>();
     const select = { taskId: true, metadata: true } as const;
-    const tasks = await this.tasks.find({ select, where: { taskId: In(ended) } });
+    const tasks = await this.tasks.find({ select, where: { taskId: In(concerned) } });
     const named = tasks.flatMap(({ taskId, metadata: { callback_id: id } }) =>
       typeof id === 'string' && UUID.test(id) ? [[id, taskId] as const] : [],
     );
-    const urls = await this.store.ended(manager, new Map(named));
-    const found = named.filter(([id]) => urls.has(id));
-    return new Map(found.map(([id, taskId]) => [taskId, { id, url: urls.get(id)! }]));
+    if (named.length > 0) await this.store.bind(manager, new Map(named));
+    return ended.length === 0 ? new Map<string, never>() : this.store.ended(manager, ended);
   }
+}
+
+function tasksOf(events: readonly LedgerEvent[], concerns: (type: string) => boolean): string[] {
+  return [...new Set(events.filter(({ type }) => concerns(type)).map(({ taskId }) => taskId))];
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

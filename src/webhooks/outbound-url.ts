@@ -3,12 +3,6 @@ import { type SafeFetch, SafeFetchError } from '../common/safe-fetch.js';
 
 export const MAX_URL = 2_000;
 
-/** For readers and logs: without the query, in which services expect their tokens. */
-export function shownUrl(url: string): string {
-  const [address = ''] = url.split(/[?#]/, 1);
-  return address === url ? url : `${address}?***`;
-}
-
 /**
  * Throws a Problem where the address must not be called, or is that of no host. What only fails now is checked again at
  * every delivery.

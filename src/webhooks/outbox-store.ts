@@ -73,14 +73,22 @@ export class OutboxStore {
       SELECT id, events, apps, begins_at::text AS "beginsAt" FROM webhooks WHERE enabled ORDER BY id`);
   }
 
-  /** Of these callbacks those that there are, now that their tasks have ended: their addresses, by id. */
-  async ended(manager: EntityManager, tasks: ReadonlyMap<string, string>): Promise<Map<string, string>> {
-    const [rows] = await manager.query<[{ id: string; url: string }[], number]>(
-      `UPDATE webhook_callbacks c SET task_id = e.task_id, ended_at = now()
-       FROM unnest($1::uuid[], $2::text[]) AS e (id, task_id) WHERE c.id = e.id RETURNING c.id, c.url`,
+  /** Which task each of these callbacks is of. */
+  async bind(manager: EntityManager, tasks: ReadonlyMap<string, string>): Promise<void> {
+    await manager.query(
+      `UPDATE webhook_callbacks c SET task_id = e.task_id
+       FROM unnest($1::uuid[], $2::text[]) AS e (id, task_id) WHERE c.id = e.id AND c.task_id IS NULL`,
       [[...tasks.keys()], [...tasks.values()]],
     );
-    return new Map(rows.map(({ id, url }) => [id, url]));
+  }
+
+  /** The callbacks that there are of these tasks, which have ended now, by task. */
+  async ended(manager: EntityManager, tasks: readonly string[]): Promise<Map<string, { id: string; url: string }>> {
+    const [rows] = await manager.query<[{ id: string; url: string; task_id: string }[], number]>(
+      `UPDATE webhook_callbacks SET ended_at = now() WHERE task_id = ANY($1::text[]) RETURNING id, url, task_id`,
+      [tasks],
+    );
+    return new Map(rows.map(({ id, url, task_id }) => [task_id, { id, url }]));
   }
 
   /** Each event once to each, however often it is handed in. */
@@ -103,8 +111,11 @@ export class OutboxStore {
         WHERE created_at < now() - ${KEEP})`);
     const [, callbacks] = await this.dataSource.query<[unknown, number]>(`
       DELETE FROM webhook_callbacks WHERE id IN (
-        SELECT id FROM webhook_callbacks
-        WHERE ended_at < now() - ${KEEP} OR ended_at IS NULL AND created_at < now() - ${KEEP_WAITING} LIMIT ${PRUNE_ROWS})`);
+        SELECT id FROM webhook_callbacks c
+        WHERE (ended_at < now() - ${KEEP} OR ended_at IS NULL AND created_at < now() - ${KEEP_WAITING})
+          AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.callback_id = c.id AND d.status = 'pending')
+        LIMIT ${PRUNE_ROWS})`);
+    await this.dataSource.query(`DELETE FROM webhook_lanes WHERE seen_at < now() - ${KEEP}`);
     return deliveries === PRUNE_ROWS || callbacks === PRUNE_ROWS;
   }
 }

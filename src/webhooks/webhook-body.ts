@@ -10,14 +10,21 @@ import { MAX_URL } from './outbound-url.js';
 import type { Webhook } from './webhook.entity.js';
 
 /** A webhook's fields as the API has them, checked; its address only for its form. */
-export type WebhookBody = Partial<Pick<Webhook, 'url' | 'events' | 'apps' | 'enabled'>>;
+export type WebhookBody = Partial<Pick<Webhook, 'url' | 'description' | 'events' | 'apps' | 'enabled'>>;
 
 const APP_RULE = 'the name of an application, or a pattern such as frontend-*';
+const TEXT_RULE = 'text of at most 500 characters, without NUL';
 const SCHEMA = {
   type: 'object',
   additionalProperties: false,
   properties: {
     url: { type: 'string', minLength: 1, maxLength: MAX_URL },
+    description: {
+      type: ['string', 'null'],
+      maxLength: 500,
+      pattern: '^[^\\u0000\\p{Surrogate}]*$',
+      description: TEXT_RULE,
+    },
     events: { type: 'array', minItems: 1, maxItems: 50, items: { type: 'string' } },
     apps: {
       type: ['array', 'null'],

@@ -1,13 +1,8 @@
 import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { Deliverer } from './deliverer.js';
+import { DeliveryTimes } from './delivery-times.js';
 import { Dispatcher } from './dispatcher.js';
 import { OutboxStore } from './outbox-store.js';
-
-/** How soon an event is noticed. */
-const FOLLOW_MS = 200;
-/** How soon what another instance has made, and a retry that has come due, is noticed; and the first webhook. */
-const LOOK_MS = 1_000;
-const PRUNE_MS = 600_000;
 
 /**
  * Makes deliveries of the ledger and has them delivered, on one timer. While there is no webhook and no callback it asks no
@@ -22,13 +17,16 @@ export class WebhookLoop implements OnApplicationBootstrap, OnModuleDestroy {
   private failing = false;
   private wanted = false;
   private lookAt = 0;
-  private pruneAt = performance.now() + PRUNE_MS;
+  private pruneAt: number;
 
   constructor(
     private readonly outbox: OutboxStore,
     private readonly dispatcher: Dispatcher,
     private readonly deliverer: Deliverer,
-  ) {}
+    private readonly times: DeliveryTimes,
+  ) {
+    this.pruneAt = performance.now() + times.pruneMs;
+  }
 
   onApplicationBootstrap(): void {
     this.stopped = false;
@@ -56,18 +54,19 @@ export class WebhookLoop implements OnApplicationBootstrap, OnModuleDestroy {
       const now = performance.now();
       if (now >= this.lookAt) {
         await this.look();
-        this.lookAt = now + LOOK_MS;
+        this.lookAt = now + this.times.lookMs;
       }
-      if (now >= this.pruneAt) this.pruneAt = now + ((await this.outbox.prune()) ? LOOK_MS : PRUNE_MS);
+      if (now >= this.pruneAt)
+        this.pruneAt = now + ((await this.outbox.prune()) ? this.times.lookMs : this.times.pruneMs);
       const more = this.wanted && (await this.dispatch());
       if (this.failing) this.logger.log('Events are taken for webhooks again');
       this.failing = false;
       if (more) return 0;
-      return this.wanted ? FOLLOW_MS : LOOK_MS;
+      return this.wanted ? this.times.followMs : this.times.lookMs;
     } catch (error) {
       if (!this.failing) this.logger.warn({ msg: 'Events cannot be taken for webhooks now', error: String(error) });
       this.failing = true;
-      return LOOK_MS;
+      return this.times.lookMs;
     }
   }
 

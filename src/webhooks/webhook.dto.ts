@@ -1,14 +1,16 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { messageId } from './message.js';
-import { shownUrl } from './outbound-url.js';
+import { shownUrl } from './shown-url.js';
 import type { Answer } from './sender.js';
 import type { DeliveryStatus, Webhook, WebhookDelivery } from './webhook.entity.js';
 
 export class WebhookView {
   /** @example 1 */
   id: string;
-  /** Without its query, which may hold a token. */
+  /** Masked: it may hold a secret. */
   url: string;
+  /** In its owner's words: what it is for. */
+  description: string | null;
   /** Types of events, or `*`. */
   events: string[];
   /** Names of applications, or patterns with `*`; null: all. */
@@ -20,6 +22,8 @@ export class WebhookView {
   old_secret_expires_at: Date | null;
   /** Since when every attempt has failed; null: the last one did not. */
   failing_since: Date | null;
+  /** When the last attempt began that succeeded. */
+  last_success_at: Date | null;
   created_at: Date;
   updated_at: Date;
   links: Record<string, string>;
@@ -71,7 +75,7 @@ export class DeliveryPage {
 /** The callback of one task. */
 export class CallbackView {
   task_id: string;
-  /** Without its query. */
+  /** Masked: it may hold a secret. */
   url: string;
   deliveries: DeliveryView[];
 }
@@ -92,12 +96,14 @@ export function toWebhookView(webhook: Webhook): WebhookView {
   return {
     id: webhook.id,
     url: shownUrl(webhook.url),
+    description: webhook.description,
     events: webhook.events,
     apps: webhook.apps,
     enabled: webhook.enabled,
     disabled_reason: webhook.disabledReason,
     old_secret_expires_at: expiresAt,
     failing_since: webhook.failingSince,
+    last_success_at: webhook.lastSuccessAt,
     created_at: webhook.createdAt,
     updated_at: webhook.updatedAt,
     links: { self, deliveries: `${self}/deliveries` },

@@ -7,6 +7,7 @@ export class Webhook {
   /** bigint as text. */
   @PrimaryGeneratedColumn('identity', { type: 'bigint', generatedIdentity: 'ALWAYS' }) id: string;
   @Column({ type: 'text' }) url: string;
+  @Column({ type: 'text', nullable: true }) description: string | null;
   /** Types of events, or `*`. */
   @Column({ type: 'text', array: true }) events: (EventType | '*')[];
   /** Names of applications, or patterns with `*`; null: all. */
@@ -18,6 +19,8 @@ export class Webhook {
   @Column({ name: 'old_secret', type: 'text', nullable: true, select: false }) oldSecret: string | null;
   @Column({ name: 'old_secret_expires_at', type: 'timestamptz', nullable: true }) oldSecretExpiresAt: Date | null;
   @Column({ name: 'failing_since', type: 'timestamptz', nullable: true }) failingSince: Date | null;
+  /** When the last attempt began that succeeded. */
+  @Column({ name: 'last_success_at', type: 'timestamptz', nullable: true }) lastSuccessAt: Date | null;
   @Column({ name: 'created_at', type: 'timestamptz', default: () => 'now()' }) createdAt: Date;
   @Column({ name: 'updated_at', type: 'timestamptz', default: () => 'now()' }) updatedAt: Date;
 }

@@ -5,6 +5,7 @@ import { TaskCallbacks } from '../workflows/task-callbacks.js';
 import { Callbacks } from './callbacks.js';
 import { DeliveriesService } from './deliveries.service.js';
 import { Deliverer } from './deliverer.js';
+import { DeliveryTimes } from './delivery-times.js';
 import { DeliveryStore } from './delivery-store.js';
 import { Dispatcher } from './dispatcher.js';
 import { OutboxStore } from './outbox-store.js';
@@ -20,18 +21,21 @@ export interface WebhooksModuleOptions extends Pick<ModuleMetadata, 'imports'> {
   readonly controller: boolean;
   /** Take events from the ledger and deliver them. */
   readonly delivers: boolean;
+  /** Other times than the usual ones. */
+  readonly times?: Partial<DeliveryTimes>;
 }
 
 /** Global, since whoever takes submissions takes callbacks. */
 @Module({})
 export class WebhooksModule {
-  static forRoot({ imports = [], controller, delivers }: WebhooksModuleOptions): DynamicModule {
+  static forRoot({ imports = [], controller, delivers, times = {} }: WebhooksModuleOptions): DynamicModule {
     return {
       module: WebhooksModule,
       global: true,
       imports: [TypeOrmModule.forFeature([...webhookEntities, QueueTask]), ...imports],
       controllers: controller ? [WebhooksController] : [],
       providers: [
+        { provide: DeliveryTimes, useValue: Object.assign(new DeliveryTimes(), times) },
         Sender,
         Callbacks,
         { provide: TaskCallbacks, useExisting: Callbacks },

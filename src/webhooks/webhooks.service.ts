@@ -8,7 +8,8 @@ import { Problem } from '../common/problem/problem.js';
 import { SafeFetch } from '../common/safe-fetch.js';
 import { LedgerStore } from '../queue/store/ledger-store.js';
 import { newSecret } from './message.js';
-import { checkOutboundUrl, shownUrl } from './outbound-url.js';
+import { checkOutboundUrl } from './outbound-url.js';
+import { shownUrl } from './shown-url.js';
 import type { WebhookBody } from './webhook-body.js';
 import { toWebhookView, type WebhookPage, type WebhookWithSecret } from './webhook.dto.js';
 import { Webhook } from './webhook.entity.js';
@@ -41,11 +42,11 @@ export class WebhooksService {
     return found(isId(id) ? await this.webhooks.findOneBy({ id }) : null, id);
   }
 
-  async create({ url = '', events = [], apps = null, enabled = true }: WebhookBody, by: Operator) {
+  async create({ url = '', description = null, events = [], apps = null, enabled = true }: WebhookBody, by: Operator) {
     await checkOutboundUrl(this.http, url, 'url');
     const secret = newSecret();
     return this.transaction(async (manager) => {
-      const { identifiers } = await manager.insert(Webhook, { url, events, apps, enabled, secret });
+      const { identifiers } = await manager.insert(Webhook, { url, description, events, apps, enabled, secret });
       const webhook = await manager.findOneByOrFail(Webhook, { id: String(identifiers[0]!.id) });
       await this.note(manager, 'webhook_created', webhook, by, { webhook: about(webhook) });
       return withSecret(webhook, secret);
@@ -60,13 +61,17 @@ export class WebhooksService {
       const moved = after.url !== webhook.url;
       const changes = differences(about(webhook), about(after));
       if (changes.length === 0 && !moved) return webhook;
-      const { url, events, apps, enabled } = after;
+      const { url, description, events, apps, enabled } = after;
       // A new address or a new try is a new beginning.
       const anew = moved || (enabled && !webhook.enabled) ? { failingSince: null, disabledReason: null } : {};
-      await manager.update(Webhook, { id }, { url, events, apps, enabled, ...anew, updatedAt: () => 'now()' });
+      await manager.update(
+        Webhook,
+        { id },
+        { url, description, events, apps, enabled, ...anew, updatedAt: () => 'now()' },
+      );
       if (enabled && !webhook.enabled) await this.beginNow(manager, id);
       await this.note(manager, verbOf(changes, enabled), webhook, by, {
-        changes: moved && url !== shownUrl(url) ? [...changes, { path: 'url', note: 'another query' }] : changes,
+        changes: moved && !changes.some(({ path }) => path === 'url') ? [...changes, UNSEEN] : changes,
       });
       return manager.findOneByOrFail(Webhook, { id });
     });
@@ -116,9 +121,12 @@ export class WebhooksService {
   }
 }
 
+/** Of an address that has changed where nothing of it is shown. */
+const UNSEEN = { path: 'url', note: 'changed in its hidden part' };
+
 /** What the ledger says of a webhook: nothing that would let anybody sign or call in its place. */
-function about({ url, events, apps, enabled }: Webhook) {
-  return { url: shownUrl(url), events, apps, enabled };
+function about({ url, description, events, apps, enabled }: Webhook) {
+  return { url: shownUrl(url), description, events, apps, enabled };
 }
 
 function withSecret(webhook: Webhook, secret: string): WebhookWithSecret {

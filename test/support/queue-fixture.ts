@@ -13,6 +13,7 @@ const TABLES = [
   'webhook_deliveries',
   'webhook_callbacks',
   'webhooks',
+  'webhook_lanes',
   'schedule_firings',
   'schedules',
   'queue_tasks',

@@ -144,8 +144,8 @@ const registry = {
   },
   callback_not_found: {
     status: 404,
-    title: 'The task has no callback that was called',
-    action: 'Check the task id, and that it was submitted with callback_url and has ended.',
+    title: 'The task has no callback',
+    action: 'Check the task id, and that it was submitted with callback_url.',
   },
   method_not_allowed: {
     status: 405,

@@ -22,11 +22,25 @@ describe('Sealer', () => {
   it('looks every two seconds, and goes on at once while blocks are full', async () => {
     await advance(1_999);
     expect(seal).not.toHaveBeenCalled();
-    seal.mockResolvedValueOnce(1_000).mockResolvedValueOnce(1_000).mockResolvedValueOnce(3);
+    seal.mockResolvedValueOnce(5_000).mockResolvedValueOnce(5_000).mockResolvedValueOnce(3);
     await advance(10);
     expect(seal).toHaveBeenCalledTimes(3);
     await advance(2_000);
     expect(seal).toHaveBeenCalledTimes(4);
+  });
+
+  it('rests less when it is far behind', async () => {
+    const begun: number[] = [];
+    seal.mockImplementation(() => {
+      begun.push(performance.now());
+      return new Promise((resolve) => setTimeout(() => resolve(5_000), 10));
+    });
+    await advance(2_000 + 60 * 30);
+    // The block under way ends, or `stop` would wait for it.
+    seal.mockResolvedValue(0);
+    await advance(10);
+    const gap = (n: number) => Math.round(begun[n]! - begun[n - 1]!);
+    expect([gap(1), gap(10), gap(12), gap(20)]).toEqual([60, 60, 30, 30]);
   });
 
   it('says once that it cannot, and once that it can again', async () => {

@@ -105,6 +105,7 @@ describe('deliveries', () => {
   it('that a dead instance had taken are due again after the lease, with the same id', async () => {
     const target = await receiver();
     const { queue, webhooks } = await startWebhooks(fixture);
+    await startWebhooks(fixture);
     await webhooks.create(body(target), ANN);
     target.respond = () => undefined;
     await queue.enqueue(aTask());
@@ -148,7 +149,9 @@ describe('deliveries', () => {
     target.respond = (response) => response.writeHead(500).end();
     await queue.enqueue(aTask());
     await until('it fails again', async () => (await webhook()).failing_since !== null);
-    await fixture.query(`UPDATE webhooks SET failing_since = now() - interval '5 days 1 minute'`);
+    await fixture.query(
+      `UPDATE webhooks SET failing_since = now() - interval '5 days 1 minute', last_success_at = NULL`,
+    );
     await fixture.query(`UPDATE webhook_deliveries SET due_at = now() WHERE status = 'pending'`);
     await until('it is off', async () => !(await webhook()).enabled);
     expect((await webhook()).disabled_reason).toBe('every delivery has failed for 5 days');
@@ -156,6 +159,67 @@ describe('deliveries', () => {
     expect(notes).toMatchObject([
       { actor: `webhook:${id}`, detail: { reason: 'every delivery has failed for 5 days' } },
     ]);
+  });
+
+  describe('that run side by side', () => {
+    let open: ((status: number) => void)[];
+    let target: Receiver;
+    let begin: (n: number) => Promise<void>;
+    beforeEach(async () => {
+      open = [];
+      target = await receiver();
+      const { queue, webhooks } = await startWebhooks(fixture);
+      await webhooks.create(body(target), ANN);
+      // Whoever has taken one message gets several at a time.
+      await queue.enqueue(aTask());
+      await until('it is known', async () => (await rows())[0]?.status === 'delivered');
+      target.respond = (response) => open.push((status) => response.writeHead(status).end());
+      begin = async (n) => {
+        await queue.enqueue(aTask());
+        await until(`${n} are under way`, () => open.length === n);
+      };
+      await begin(1);
+      await begin(2);
+    });
+    const end = async (n: number, status: number) => {
+      open[n - 1]!(status);
+      await until(`number ${n} is noted`, async () => (await rows())[n]!.response_status === status);
+    };
+
+    it('make it fail no more where one that began later has succeeded', async () => {
+      await end(1, 500);
+      await until('the failure is noted', async () => (await webhook()).failing_since !== null);
+      await end(2, 200);
+      await until('the success is noted', async () => (await webhook()).failing_since === null);
+    });
+
+    it('say nothing any more where one that began later had succeeded before', async () => {
+      await end(2, 200);
+      await end(1, 500);
+      // What is noted of the webhook comes behind what is noted of the delivery, and with it of the lane.
+      const failing = 'SELECT FROM webhook_lanes WHERE failing';
+      await until('the failure is noted', async () => (await fixture.query(failing)).length === 1);
+      await fixture.query(`UPDATE webhook_deliveries SET due_at = now() WHERE status = 'pending'`);
+      await target.waitFor(4);
+      open[2]!(500);
+      await until('another failure is noted', async () => (await webhook()).failing_since !== null);
+      const { failing_since: since } = await webhook();
+      const [first] = await fixture.query('SELECT min(delivered_at) AS at FROM webhook_deliveries WHERE id = $1', [
+        (await rows())[2]!.id,
+      ]);
+      expect(since.getTime()).toBeGreaterThan(first!.at.getTime());
+    });
+  });
+
+  it('have come when the head of the answer has, though its body never ends', async () => {
+    const target = await receiver();
+    const { queue, webhooks } = await startWebhooks(fixture);
+    await webhooks.create(body(target), ANN);
+    target.respond = (response) => response.writeHead(202).write('taken');
+    await queue.enqueue(aTask());
+    await until('it is delivered', async () => (await rows())[0]?.status === 'delivered');
+    expect(await rows()).toMatchObject([{ attempts: 1, response_status: 202, error: null }]);
+    expect(target.received).toHaveLength(1);
   });
 
   it('are given back by an instance that ends, as if they had not been tried', async () => {
@@ -195,7 +259,7 @@ describe('a callback', () => {
     const target = await receiver();
     const { queue, callbacks } = await startWebhooks(fixture);
     const metadata = await callbacks.register(`${target.url}/?token=1`);
-    expect(metadata.callback_url).toBe(`${target.url}/?***`);
+    expect(metadata.callback_url).toBe(`${target.url}/?…`);
     const { taskId } = await queue.enqueue(aTask({ metadata: { user: 'ann', ...metadata } }));
     await queue.enqueue(aTask({ metadata: { callback_id: 'nonsense' } }));
     await queue.enqueue(aTask());
