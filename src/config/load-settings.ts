@@ -23,7 +23,14 @@ export function loadSettings(env: Readonly<Record<string, string | undefined>>):
 }
 
 export function settingNames(): string[] {
-  return [...Object.keys(new Settings()), 'DATABASE_URL', 'ADMIN_TOKEN', 'WORKSPACES_DIR', 'CALLBACK_SECRET'];
+  return [
+    ...Object.keys(new Settings()),
+    'DATABASE_URL',
+    'ADMIN_TOKEN',
+    'WORKSPACES_DIR',
+    'SECRETS_DIR',
+    'CALLBACK_SECRET',
+  ];
 }
 
 const SECRET = new Set(['DATABASE_URL', 'ADMIN_TOKEN', 'CALLBACK_SECRET']);

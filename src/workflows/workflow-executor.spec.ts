@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Test } from '@nestjs/testing';
 import { aRun, TASK_ID } from '../../test/support/journal-double.js';
 import type { StoredStep } from '../queue/task-handler.js';
+import { SECRET_OPTIONS, SecretSource } from './secrets/secret-source.js';
 import { StepRegistry } from './step-registry.js';
 import type { ResolvedStep, StepConfig, StepContext, StepResult } from './step-runner.js';
 import type { StepDefinition, Workflow } from './workflow.js';
@@ -20,6 +21,7 @@ const completed: StepResult = { status: 'completed', exitCode: 0, outputs: {} };
 const failed = (errorMessage: string): StepResult => ({
   ...{ status: 'failed', cause: 'step_failed', exitCode: 3, errorMessage, outputs: {} },
 });
+const SECRETS = { SECRET_TOKEN: 'Sesame-open-5', SECRET_KEY: 'line one of it\nline two of it', SECRET_SHORT: 'abc' };
 const stored = (name: string, changes: Partial<StoredStep> = {}): StoredStep => ({
   ...{ position: 0, name, type: 'fake', status: 'completed', attempt: 1, cause: null, errorMessage: null },
   ...{ outputs: {}, variables: {}, waitsFor: null, secondsLeft: null, decisions: [] },
@@ -52,6 +54,8 @@ describe('WorkflowExecutor', () => {
         { provide: WORKSPACES_DIR, useValue: root },
         { provide: EXECUTOR_OPTIONS, useValue: { logLimitBytes: 1_000, parallelSteps: options.parallelSteps ?? 4 } },
         { provide: StepRegistry, useValue: registry },
+        SecretSource,
+        { provide: SECRET_OPTIONS, useValue: { envPrefix: 'SECRET_', env: SECRETS, isWorker: true } },
       ],
     }).compile();
     module.useLogger(false);

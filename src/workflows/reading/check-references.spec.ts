@@ -27,7 +27,7 @@ function check(text: string, document: Scope | null = DOCUMENT): { errors: strin
   const read = readWorkflow(parsed, workflowDocument(parsed, issues)!, RULES, issues)!;
   expect(issues).toEqual([]);
   const surroundings = { parameters: ['replicas'], ...(document ? { document } : {}) };
-  const open = checkReferences(read, surroundings, RULES.scriptsOf, issues);
+  const open = checkReferences(read, surroundings, RULES, issues);
   const errors = issues
     .map((issue) => toItem(parsed, issue))
     .map(({ path, line, column, message, hint }) => `${path} ${line}:${column} ${message} | ${hint}`);
@@ -69,7 +69,7 @@ test.each<[string, string, ...string[]]>([
   [
     'nothing that is known',
     step('env: {X: "${quantum.flux}"}'),
-    "spec.steps[1].env.X 9:17 '${quantum.flux}' refers to nothing: there is no step 'quantum' | Known: metadata, environment, resources, parameters, workflow, and the names of the steps.",
+    "spec.steps[1].env.X 9:17 '${quantum.flux}' refers to nothing: there is no step 'quantum' | Known: metadata, environment, resources, parameters, workflow, secrets, and the names of the steps.",
   ],
   [
     'a later step',
