@@ -2,6 +2,7 @@ import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common'
 import { APP_FILTER } from '@nestjs/core';
 import { AuditModule } from './audit/audit.module.js';
 import { AuthModule } from './auth/auth.module.js';
+import type { TlsMaterial } from './common/http/tls.js';
 import { ProblemFilter } from './common/problem/problem.filter.js';
 import { ConfigModule } from './config/config.module.js';
 import { Settings } from './config/settings.js';
@@ -30,6 +31,8 @@ export interface AppOptions {
   readonly settings: Settings;
   readonly databaseUrl: string;
   readonly adminToken: string;
+  /** Certificate and key; without them the service speaks plain HTTP. */
+  readonly tls?: TlsMaterial;
   /** Modules of others, with step types of their own. */
   readonly modules?: ModuleMetadata['imports'];
 }
@@ -48,7 +51,7 @@ export class AppModule {
           poolSize: settings.DATABASE_POOL_SIZE,
           entities: [...queueEntities, ...scheduleEntities, ...webhookEntities],
         }),
-        AuthModule.forRoot(adminToken),
+        AuthModule.forRoot({ adminToken, requestsPerMinute: settings.RATE_LIMIT_PER_MINUTE }),
         QueueModule.forRootAsync({
           imports: [WorkflowsModule],
           handler: { useExisting: WorkflowExecutor },

@@ -28,6 +28,7 @@ export async function startTurnpike(databaseUrl: string): Promise<RunningServer>
     ADMIN_TOKEN: TOKEN,
     PORT: String(port),
     ROLE: 'api',
+    RATE_LIMIT_PER_MINUTE: '0',
     LOG_LEVEL: 'warn',
     LOG_FORMAT: 'json',
   };

@@ -37,7 +37,7 @@ class Service {
       env: {
         ...{ PATH: process.env.PATH, PORT: '0', LOG_FORMAT: 'json', DATA_DIR: dataDir, ADMIN_TOKEN: TOKEN },
         ...(process.env.DATABASE_URL ? { DATABASE_URL: process.env.DATABASE_URL } : {}),
-        ...{ GOLDEN_PATHS_FILE: join(ROOT, 'goldenpaths.yaml'), ...env },
+        ...{ GOLDEN_PATHS_FILE: join(ROOT, 'goldenpaths.yaml'), RATE_LIMIT_PER_MINUTE: '0', ...env },
       },
       stdio: ['ignore', 'pipe', 'inherit'],
     });

@@ -34,6 +34,7 @@ async function start(dataDir, role) {
       ...{ PATH: process.env.PATH, PORT: '0', LOG_FORMAT: 'json', DATA_DIR: dataDir, ADMIN_TOKEN: TOKEN },
       ...(process.env.DATABASE_URL ? { DATABASE_URL: process.env.DATABASE_URL } : {}),
       ...{ GOLDEN_PATHS_FILE: join(ROOT, 'goldenpaths.yaml'), OUTBOUND_ALLOWED_CIDRS: '127.0.0.1', ROLE: role },
+      ...{ RATE_LIMIT_PER_MINUTE: '0' },
       // Tasks only wait: their first event is what is delivered.
       QUEUE_WORKERS: '1',
     },

@@ -49,3 +49,8 @@ const RANGES: Readonly<Record<string, string>> = {
   carrierGradeNat: 'a private network',
   linkLocal: 'a link-local address',
 };
+
+/** True for an address, or a name, under which only this machine reaches itself. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || (ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback');
+}

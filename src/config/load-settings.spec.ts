@@ -73,11 +73,15 @@ describe('the settings', () => {
     ['BODY_LIMIT', '5 MB', 'a whole number from 1024 to 67108864'],
     ['MAX_STEPS', 'NaN', 'a whole number from 1 to 100000'],
     ['DEFAULT_GOLDEN_PATH', '../etc', 'the name of a golden path: a-z, 0-9 and "-"'],
+    ['RATE_LIMIT_PER_MINUTE', '-1', 'a whole number from 0 to 100000000'],
+    ['REQUEST_TIMEOUT_SECONDS', '0', 'a number of seconds from 1 to 3600'],
+    ['TRUSTED_PROXIES', 'nginx', 'a list of networks such as 10.1.0.0/16, 127.0.0.1'],
+    ['CORS_ORIGINS', '*', 'a list of origins such as https://portal.example.com, without a path'],
     ['LOG_LEVEL', 'verbose', 'one of fatal, error, warn, info, debug, trace, silent'],
     ['LOG_FORMAT', 'JSON', 'one of pretty, json'],
   ])('refuse %s=%s, with what is allowed', (name, value, allowed) => {
     const [complaint, ...others] = complaints({ [name]: value });
-    expect(complaint).toMatch(new RegExp(`^${name} is '${value.replace(/[.]/g, '\\.')}': it must (be|have) `));
+    expect(complaint).toMatch(new RegExp(`^${name} is '${value.replace(/[.*]/g, '\\$&')}': it must (be|have) `));
     expect(complaint).toContain(allowed);
     expect(others).toEqual([]);
   });
@@ -89,6 +93,13 @@ describe('the settings', () => {
     ['ADMIN_TOKEN', 'hunter2 hunter2 hunter2', 'must have at least 16 characters, printable ASCII without spaces'],
   ])('refuse a wrong %s without showing it', (name, value, rule) => {
     expect(complaints({ [name]: value })).toEqual([`${name} is (not shown): it ${rule}`]);
+  });
+
+  it.each(['TLS_CERT_FILE', 'TLS_KEY_FILE'])('refuse %s alone', (name) => {
+    expect(complaints({ [name]: '/etc/tls.pem' })).toEqual([expect.stringContaining('only one of them is set')]);
+    expect(loadSettings({ TLS_CERT_FILE: '/etc/tls.crt', TLS_KEY_FILE: '/etc/tls.key' }).TLS_KEY_FILE).toBe(
+      '/etc/tls.key',
+    );
   });
 
   it('are refused all at once', () => {

@@ -18,19 +18,26 @@ export function loadSettings(env: Readonly<Record<string, string | undefined>>):
     const shown = SECRET.has(property) ? '(not shown)' : `'${given[property]}'`;
     return `${property} is ${shown}: it ${Object.values(constraints)[0]}`;
   });
+  if ((settings.TLS_CERT_FILE === undefined) !== (settings.TLS_KEY_FILE === undefined)) {
+    wrong.push('TLS_CERT_FILE and TLS_KEY_FILE: only one of them is set; set both, or none for plain HTTP');
+  }
   if (wrong.length > 0) throw new SettingsError(wrong.join('\n'));
   return settings;
 }
 
 export function settingNames(): string[] {
-  return [
-    ...Object.keys(new Settings()),
-    'DATABASE_URL',
-    'ADMIN_TOKEN',
-    'WORKSPACES_DIR',
-    'SECRETS_DIR',
-    'CALLBACK_SECRET',
-  ];
+  return [...Object.keys(new Settings()), ...WITHOUT_DEFAULT];
 }
+
+/** No property stands for them until they are set. */
+const WITHOUT_DEFAULT = [
+  'DATABASE_URL',
+  'ADMIN_TOKEN',
+  'WORKSPACES_DIR',
+  'SECRETS_DIR',
+  'CALLBACK_SECRET',
+  'TLS_CERT_FILE',
+  'TLS_KEY_FILE',
+];
 
 const SECRET = new Set(['DATABASE_URL', 'ADMIN_TOKEN', 'CALLBACK_SECRET']);

@@ -9,6 +9,13 @@ export const LOG_FORMATS = ['pretty', 'json'] as const;
 
 const between = (min: number, max: number) => `must be a whole number from ${min} to ${max}`;
 const oneOf = (values: readonly string[]) => `must be one of ${values.join(', ')}`;
+const NETWORKS = {
+  name: 'networks',
+  validator: {
+    validate: areNetworks,
+    defaultMessage: () => 'must be a list of networks such as 10.1.0.0/16, 127.0.0.1',
+  },
+};
 const seconds = { message: 'must be a number of seconds greater than 0, at most 86400' };
 
 /**
@@ -24,6 +31,39 @@ export class Settings {
   @Min(0, { message: between(0, 65535) })
   @Max(65535, { message: between(0, 65535) })
   PORT = 8081;
+
+  /** Both files as PEM make HTTP to HTTPS; SIGHUP reads them anew. */
+  @IsOptional()
+  @IsString()
+  TLS_CERT_FILE?: string;
+
+  @IsOptional()
+  @IsString()
+  TLS_KEY_FILE?: string;
+
+  /** Requests of one key, or of one address without a key, an instance; 0 for no limit. */
+  @Type(() => Number)
+  @IsInt({ message: between(0, 100000000) })
+  @Min(0, { message: between(0, 100000000) })
+  @Max(100000000, { message: between(0, 100000000) })
+  RATE_LIMIT_PER_MINUTE = 6_000;
+
+  /** How long a request may take to arrive. */
+  @Type(() => Number)
+  @IsNumber({}, { message: 'must be a number of seconds from 1 to 3600' })
+  @Min(1, { message: 'must be a number of seconds from 1 to 3600' })
+  @Max(3600, { message: 'must be a number of seconds from 1 to 3600' })
+  REQUEST_TIMEOUT_SECONDS = 60;
+
+  /** Proxies whose X-Forwarded-For is believed, as networks. */
+  @ValidateBy(NETWORKS)
+  TRUSTED_PROXIES = '';
+
+  /** Web pages of other origins that may call the API from a browser, divided by commas. */
+  @Matches(/^(|https?:\/\/[^\s,/]+(\s*,\s*https?:\/\/[^\s,/]+)*)$/, {
+    message: 'must be a list of origins such as https://portal.example.com, without a path',
+  })
+  CORS_ORIGINS = '';
 
   /** `api` takes submissions and answers readers; `worker` runs tasks and fires schedules; `all` does both. */
   @IsIn(ROLES, { message: oneOf(ROLES) })
@@ -125,13 +165,7 @@ export class Settings {
   SECRETS_ENV_PREFIX = 'TURNPIKE_SECRET_';
 
   /** Networks that HTTP requests for users may go to besides the internet, e.g. `10.1.0.0/16, 127.0.0.1`. */
-  @ValidateBy({
-    name: 'networks',
-    validator: {
-      validate: areNetworks,
-      defaultMessage: () => 'must be a list of networks such as 10.1.0.0/16, 127.0.0.1',
-    },
-  })
+  @ValidateBy(NETWORKS)
   OUTBOUND_ALLOWED_CIDRS = '';
 
   /** The pauses between the attempts of a webhook's delivery; as many retries. */

@@ -18,6 +18,8 @@ withBrowser.describe(withBrowser.title, () => {
   let profile: string;
   let browser: Browser;
   let page: Page;
+  /** What the browser has refused, for one by the content security policy. */
+  let complaints: string[];
 
   beforeAll(async () => {
     database = await createTestDatabase();
@@ -46,6 +48,10 @@ withBrowser.describe(withBrowser.title, () => {
 
   beforeEach(async () => {
     page = await browser.newPage();
+    complaints = [];
+    page.on('console', (message) => {
+      if (message.type() === 'error') complaints.push(message.text());
+    });
     await page.goto(`${service.url}/api/docs`);
     await page.getByRole('button', { name: 'Authorize' }).first().click();
     await page.getByRole('textbox').fill(TOKEN);
@@ -53,7 +59,10 @@ withBrowser.describe(withBrowser.title, () => {
     await page.locator('.modal-ux').getByRole('button', { name: 'Close' }).click();
   });
 
-  afterEach(() => page.close());
+  afterEach(async () => {
+    await page.close();
+    expect(complaints).toEqual([]);
+  });
 
   /** Opens a call, sends it as the page offers it, and returns status and body of the answer. */
   async function send(operation: string, fill?: (block: ReturnType<Page['locator']>) => Promise<void>) {
