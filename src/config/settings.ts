@@ -181,6 +181,16 @@ export class Settings {
   @MinLength(1, { message: 'must name a folder' })
   WORKSPACES_DIR?: string;
 
+  /** On workers: a folder with a file for each secret, as Kubernetes mounts them. */
+  @IsOptional()
+  @IsString()
+  @MinLength(1, { message: 'must name a folder' })
+  SECRETS_DIR?: string;
+
+  /** On workers: how the names of environment variables begin that hold secrets; the secret's name follows. */
+  @Matches(/^[A-Za-z_][A-Za-z0-9_]{3,}$/, { message: 'must be at least 4 letters, digits and "_", no digit first' })
+  SECRETS_ENV_PREFIX = 'TURNPIKE_SECRET_';
+
   /** Networks that HTTP requests for users may go to besides the internet, e.g. `10.1.0.0/16, 127.0.0.1`. */
   @ValidateBy(NETWORKS)
   OUTBOUND_ALLOWED_CIDRS = '';

@@ -38,7 +38,7 @@ describe('docs/workflows.md', () => {
         ? workflowDocument(document, issues)
         : submittedWorkflow(document, value, 'deploy-app', issues);
     const read = readWorkflow(document, source!, RULES, issues);
-    checkReferences(read!, { parameters: ['namespace_name'] }, RULES.scriptsOf, issues);
+    checkReferences(read!, { parameters: ['namespace_name'] }, RULES, issues);
     expect(issues).toEqual([]);
   });
 });

@@ -46,9 +46,19 @@ export class GoldenPathStepView {
   depends_on: string[];
 }
 
+export class SecretsView {
+  /** The names of those that its own steps use. */
+  uses: string[];
+  /** Names, and patterns such as `DB_*`, of those that it may use. */
+  allowed: string[];
+  /** Whether steps of a document may use them too. */
+  for_inline: boolean;
+}
+
 export class GoldenPathView extends GoldenPathSummary {
   name: string;
   steps: GoldenPathStepView[];
+  secrets: SecretsView;
 }
 
 export function toSummary(path: GoldenPath): GoldenPathSummary {
@@ -75,6 +85,11 @@ export function toGoldenPathView(path: GoldenPath): GoldenPathView {
       when,
       depends_on: needs.map((need) => steps[need]!.step.name),
     })),
+    secrets: {
+      uses: [...(path.usedSecrets ?? [])],
+      allowed: [...(path.secrets?.allowed ?? [])],
+      for_inline: path.secrets?.forInline ?? false,
+    },
   };
 }
 

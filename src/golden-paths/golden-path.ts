@@ -3,6 +3,7 @@ import type { OpenReference } from '../workflows/reading/check-references.js';
 import type { Workflow } from '../workflows/workflow.js';
 import type { ConcurrencyRule } from './concurrency.js';
 import type { ParameterDefinitions } from './parameters.js';
+import type { SecretRules } from './secrets.js';
 
 /** One entry of the catalogue, with its workflow. */
 export interface GoldenPath {
@@ -14,6 +15,10 @@ export interface GoldenPath {
   readonly parameters: ParameterDefinitions;
   /** How many of its tasks may run at once; no rule, no limit. */
   readonly concurrency?: ConcurrencyRule;
+  /** The secrets that it may use; none without a rule. */
+  readonly secrets?: SecretRules;
+  /** The secrets that its own steps refer to. */
+  readonly usedSecrets?: readonly string[];
   readonly workflow: Workflow;
   /** What the workflow needs of the document it is submitted with. */
   readonly needs: readonly OpenReference[];

@@ -1,7 +1,7 @@
 import type { DocumentIssue } from '../common/yaml/document-issue.js';
 import { isMapping } from '../common/yaml/is-mapping.js';
 import type { ParsedDocument } from '../common/yaml/parsed-document.js';
-import { checkReferences } from '../workflows/reading/check-references.js';
+import { checkReferences, type Surroundings } from '../workflows/reading/check-references.js';
 import { readWorkflow, type StepRules } from '../workflows/reading/read-workflow.js';
 import { workflowAt } from '../workflows/reading/submitted-workflow.js';
 import { workflowDocument } from '../workflows/reading/workflow-document.js';
@@ -12,6 +12,7 @@ import type { ParameterDefinitions } from './parameters.js';
 import { readConcurrency } from './concurrency.js';
 import { readDescription, readEntry } from './read-entry.js';
 import { readParameterList, readParameters } from './read-parameters.js';
+import { faultOfOwnSecret, readSecretRules, secretsOf } from './secrets.js';
 
 /** Reads the golden paths of a catalogue, with their workflows; what is wrong is noted in `files`. */
 export async function readCatalogue(
@@ -40,6 +41,7 @@ export async function readCatalogue(
     // A provider's file may have the parameters: which ones there are is known once it has been read.
     const known = isMapping(entry.workflow) || Object.hasOwn(entry, 'parameters') ? Object.keys(parameters) : undefined;
     const concurrency = readConcurrency(entry.concurrency, [...path, 'concurrency'], issues, known);
+    const secrets = readSecretRules(entry, path, issues);
     files.note(file, document, issues);
     if (found === undefined) continue;
     const place = { ...found, file: found.file ?? file };
@@ -48,8 +50,10 @@ export async function readCatalogue(
       files,
       rules,
       Object.hasOwn(entry, 'parameters') ? parameters : undefined,
+      { secretFault: faultOfOwnSecret(name, secrets) },
     );
-    if (workflow) catalogue.set(name, { ...description, ...(concurrency && { concurrency }), ...workflow });
+    const limits = { ...(concurrency && { concurrency }), ...(secrets && { secrets }) };
+    if (workflow) catalogue.set(name, { ...description, ...limits, ...workflow });
   }
   return catalogue;
 }
@@ -73,8 +77,8 @@ export function readGoldenWorkflow(
   files: CatalogueFiles,
   rules: StepRules,
   fromEntry: ParameterDefinitions | undefined,
-  known = true,
-): Pick<GoldenPath, 'workflow' | 'parameters' | 'needs'> | undefined {
+  { known = true, secretFault }: Pick<Surroundings, 'secretFault'> & { readonly known?: boolean } = {},
+): Pick<GoldenPath, 'workflow' | 'parameters' | 'needs' | 'usedSecrets'> | undefined {
   const issues: DocumentIssue[] = [];
   const source = given ?? workflowDocument(document, issues);
   const own = given || !isMapping(document.value) ? undefined : document.value.parameters;
@@ -91,7 +95,9 @@ export function readGoldenWorkflow(
   const parameters = fromFile ?? fromEntry ?? {};
   const read = source && files.noting(file, () => readWorkflow(document, source, rules, issues));
   const names = known || fromFile ? { parameters: Object.keys(parameters) } : {};
-  const needs = read && checkReferences(read, names, rules.scriptsOf, issues);
+  const needs = read && checkReferences(read, { ...names, ...(secretFault && { secretFault }) }, rules, issues);
   files.note(file, document, issues);
-  return read && needs && { workflow: read.workflow, parameters, needs };
+  if (!read || !needs) return undefined;
+  const usedSecrets = secretsOf(read.workflow, rules.scriptsOf);
+  return { workflow: read.workflow, parameters, needs, ...(usedSecrets.length > 0 && { usedSecrets }) };
 }

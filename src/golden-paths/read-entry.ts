@@ -6,7 +6,10 @@ import { describeValue } from '../common/yaml/plain-words.js';
 import type { GoldenPath } from './golden-path.js';
 
 const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
-const KEYS = ['workflow', 'description', 'category', 'tags', 'estimated_duration', 'parameters', 'concurrency'];
+const KEYS = [
+  ...['workflow', 'description', 'category', 'tags', 'estimated_duration', 'parameters', 'concurrency'],
+  ...['secrets', 'secrets_for_inline'],
+];
 
 export type EntryDescription = Pick<GoldenPath, 'name' | 'description' | 'category' | 'tags' | 'estimatedDuration'>;
 

@@ -10,6 +10,7 @@ import { nameOfWorkflow } from '../workflows/reading/workflow-document.js';
 import { CatalogueFiles } from './catalogue-files.js';
 import type { Catalogue } from './golden-path.js';
 import { readCatalogue, readGoldenWorkflow } from './read-catalogue.js';
+import { faultOfOwnSecret } from './secrets.js';
 
 /** Whether a catalogue could be taken into force, and all that speaks against it. */
 export interface CatalogueVerdict {
@@ -45,7 +46,11 @@ export async function validateText(
     if (isWorkflow(document)) {
       const name = nameOfWorkflow(document);
       const known = name === undefined || hasParameters(document) ? undefined : inForce.get(name);
-      const read = readGoldenWorkflow({ document }, files, rules, known?.parameters, known !== undefined);
+      const path = name === undefined ? undefined : inForce.get(name);
+      const read = readGoldenWorkflow({ document }, files, rules, known?.parameters, {
+        known: known !== undefined,
+        ...(path && { secretFault: faultOfOwnSecret(path.name, path.secrets) }),
+      });
       if (read && name !== undefined) names.push(name);
     } else names.push(...(await readCatalogue(document, undefined, files, rules)).keys());
   }

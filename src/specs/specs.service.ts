@@ -3,6 +3,7 @@ import { Problem } from '../common/problem/problem.js';
 import { Settings } from '../config/settings.js';
 import type { GoldenPath } from '../golden-paths/golden-path.js';
 import { GoldenPathsService } from '../golden-paths/golden-paths.service.js';
+import { ALL_SECRETS, refusedSecrets } from '../golden-paths/secrets.js';
 import type { Enqueued } from '../queue/idempotency.js';
 import type { Idempotency } from '../queue/new-task.js';
 import { QueueService } from '../queue/queue.service.js';
@@ -53,7 +54,8 @@ export class SpecsService {
     return this.once(request, () => {
       const path = this.goldenPaths.get(request.query.golden_path ?? this.settings.DEFAULT_GOLDEN_PATH);
       const rules = this.planner.rules();
-      const submission = parseSubmission(request.body ?? Buffer.alloc(0), request.contentType, rules, path);
+      const body = request.body ?? Buffer.alloc(0);
+      const submission = parseSubmission(body, request.contentType, rules, askedPath(path, request));
       return this.accept(request, path, { ...submission, parameters: {}, labels: {} });
     });
   }
@@ -68,7 +70,8 @@ export class SpecsService {
         throw new Problem('invalid_parameter', message, { errors: [{ path: 'golden_path', message }] });
       }
       const rules = this.planner.rules();
-      const execution = readExecution(request.body ?? Buffer.alloc(0), request.contentType, rules, path);
+      const body = request.body ?? Buffer.alloc(0);
+      const execution = readExecution(body, request.contentType, rules, askedPath(path, request));
       return this.accept(request, path, execution);
     });
   }
@@ -98,7 +101,11 @@ export class SpecsService {
     if (callbackUrl !== undefined) await this.callbacks.check(callbackUrl);
     if (request.query.dry_run === 'true') {
       const about = { ...named, parameters: { ...spec.parameters } };
-      return { body: toDryRun(about, await previewOf(spec, this.registry)), replayed: false };
+      const preview = await previewOf(spec, this.registry);
+      const { scriptsOf } = this.planner.rules();
+      const refused = execution.workflow ? refusedSecrets(execution.workflow, path, scriptsOf) : [];
+      const problems = [...refused, ...preview.problems];
+      return { body: toDryRun(about, { ...preview, problems }), replayed: false };
     }
     const facts = { application: execution.appName, ...named };
     const {
@@ -167,6 +174,11 @@ export class SpecsService {
       throw queueProblem(error);
     }
   }
+}
+
+/** What somebody may not have is a problem of a dry run, and no reason to refuse it. */
+function askedPath(path: GoldenPath, { query }: SubmissionRequest): GoldenPath {
+  return query.dry_run === 'true' ? { ...path, secrets: ALL_SECRETS } : path;
 }
 
 /** What an answer says besides the task; kept with an idempotency key, so that it can be given again. */

@@ -1,6 +1,8 @@
 import { Logger } from '@nestjs/common';
 import { LeaseLostError, type LogChunk, type RunJournal } from '../queue/task-handler.js';
 import { characterBorder, LogChunks } from './log-chunks.js';
+import { SecretMasks } from './secrets/secret-masks.js';
+import type { StreamMasker } from './secrets/stream-masker.js';
 
 /** Less than the 300 ms after which readers are promised to see it, by what they take to find it. */
 const FLUSH_MS = 100;
@@ -10,7 +12,8 @@ const HIGH_WATER_BYTES = 512 * 1024;
 /**
  * Carries the output of a run into its journal, in pieces of some size and not one row a line. A writer waits when much
  * is under way (back-pressure reaches the step through its pipe), and what exceeds the task's limit is cut, with a marker
- * where. Output never fails a run: what cannot be stored is missed in the service's log.
+ * where. Output never fails a run: what cannot be stored is missed in the service's log. All output of steps comes through
+ * here, and secrets in it are masked before anything else is done with it.
  */
 export class LogWriter {
   private readonly chunks = new LogChunks();
@@ -25,17 +28,44 @@ export class LogWriter {
   private broken = false;
   /** How many wait for all to be stored; steps that run side by side close each for itself. */
   private closing = 0;
+  private readonly maskers = new Map<string, StreamMasker>();
 
   constructor(
     private readonly journal: RunJournal,
     private readonly limitBytes: number,
     private storedBytes: number,
+    private readonly masks = new SecretMasks(),
   ) {
     // An earlier attempt may have filled the log already.
     this.full = storedBytes >= limitBytes;
   }
 
   async write(step: string, stream: LogChunk['stream'], chunk: Buffer): Promise<void> {
+    if (chunk.length === 0) return;
+    if (this.full) return this.mark(step);
+    await this.store(step, stream, this.maskerOf(step, stream).push(chunk));
+    // What the service itself says comes whole.
+    if (stream === 'system') await this.endOf(step, stream);
+  }
+
+  /** A step will write no more to its streams for now: what was held of them, as it might have become a secret, is none. */
+  async endOf(step: string, ...streams: LogChunk['stream'][]): Promise<void> {
+    for (const stream of streams) {
+      const key = `${stream} ${step}`;
+      const rest = this.maskers.get(key)?.end();
+      this.maskers.delete(key);
+      if (rest) await this.store(step, stream, rest);
+    }
+  }
+
+  private maskerOf(step: string, stream: LogChunk['stream']): StreamMasker {
+    const key = `${stream} ${step}`;
+    let masker = this.maskers.get(key);
+    if (!masker) this.maskers.set(key, (masker = this.masks.stream()));
+    return masker;
+  }
+
+  private async store(step: string, stream: LogChunk['stream'], chunk: Buffer): Promise<void> {
     if (chunk.length === 0) return;
     if (this.full) return this.mark(step);
     const room = this.limitBytes - this.storedBytes;

@@ -42,6 +42,11 @@ export class StepRegistry implements OnModuleInit {
       stepTypes: this.types,
       validateConfig: (type, config) => this.validateConfig(type, config),
       scriptsOf: (type) => this.get(type)?.scripts ?? [],
+      secretsOf: (type, config) => {
+        const places = this.get(type)?.secrets;
+        const hint = places?.hint;
+        return { fields: places?.fields(config) ?? [], ...(hint === undefined ? {} : { hint }) };
+      },
       maxSteps,
     };
   }

@@ -1,4 +1,5 @@
 import type { RunLease } from '../queue/task-handler.js';
+import type { Masks } from './secrets/secret-masks.js';
 import type { StepDefinition } from './workflow.js';
 
 /** A step whose references are resolved: what a runner gets. In `env`, those of its scripts have variables of their own. */
@@ -15,8 +16,13 @@ export interface StepContext {
   /** Aborted when the run must stop (an `AbortReason` as its reason). */
   readonly signal: AbortSignal;
   readonly lease: RunLease;
-  /** Takes output of the step; resolves when more may be written (back-pressure). Never rejects. */
+  /** Takes output of the step; resolves when more may be written (back-pressure). Never rejects. Masks secrets. */
   write(stream: 'stdout' | 'stderr', chunk: Buffer): Promise<void>;
+  /**
+   * Mask the secrets of the run. Outputs and messages are masked when the step has ended; a runner that shortens a text
+   * before that masks it first, since of half a secret nobody knows that it is one.
+   */
+  readonly masks: Masks;
 }
 
 export type StepResult =
@@ -52,6 +58,14 @@ export type StepConfig = Readonly<Record<string, unknown>>;
  */
 export type StepSchema = Readonly<Record<string, unknown>>;
 
+/** The fields of a step type that take secrets: neither are they stored, nor do they come to stand on a command line. */
+export interface SecretPlaces {
+  /** The names of those fields in a config as it is written. */
+  fields(config: StepConfig): readonly string[];
+  /** What to do with a secret that stands in another one. */
+  readonly hint?: string;
+}
+
 /** One step type. Implementations carry `@StepType('name')` and are found through it at boot. */
 export interface StepRunner {
   /** What a step of this type does, in one sentence. */
@@ -64,6 +78,8 @@ export interface StepRunner {
   check?(config: StepConfig): StepProblem[];
   /** The names of the fields of a config that hold bash scripts. */
   readonly scripts?: readonly string[];
+  /** Where secrets may stand beside `env` and the scripts; nowhere unless given. */
+  readonly secrets?: SecretPlaces;
   /** The programs that a step with this config needs on the worker; the config may be empty, for the type as such. */
   programs?(config: StepConfig): readonly string[];
   /** Gets a config that the schema accepts. What it throws fails the step, with the error's message. */

@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { access, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Test } from '@nestjs/testing';
-import { aRun, TASK_ID } from '../../test/support/journal-double.js';
+import { aRun, type JournalDouble, TASK_ID } from '../../test/support/journal-double.js';
 import type { StoredStep } from '../queue/task-handler.js';
+import { SECRET_OPTIONS, SecretSource } from './secrets/secret-source.js';
 import { StepRegistry } from './step-registry.js';
 import type { ResolvedStep, StepConfig, StepContext, StepResult } from './step-runner.js';
 import type { StepDefinition, Workflow } from './workflow.js';
@@ -20,6 +21,11 @@ const completed: StepResult = { status: 'completed', exitCode: 0, outputs: {} };
 const failed = (errorMessage: string): StepResult => ({
   ...{ status: 'failed', cause: 'step_failed', exitCode: 3, errorMessage, outputs: {} },
 });
+const SECRETS = { SECRET_TOKEN: 'Sesame-open-5', SECRET_KEY: 'line one of it\nline two of it', SECRET_SHORT: 'abc' };
+const twice = {
+  maxAttempts: 2,
+  backoff: { type: 'fixed', initialSeconds: 0, factor: 1, maxSeconds: 1, jitter: 'none' },
+} as const;
 const stored = (name: string, changes: Partial<StoredStep> = {}): StoredStep => ({
   ...{ position: 0, name, type: 'fake', status: 'completed', attempt: 1, cause: null, errorMessage: null },
   ...{ outputs: {}, variables: {}, waitsFor: null, secondsLeft: null, decisions: [] },
@@ -52,6 +58,8 @@ describe('WorkflowExecutor', () => {
         { provide: WORKSPACES_DIR, useValue: root },
         { provide: EXECUTOR_OPTIONS, useValue: { logLimitBytes: 1_000, parallelSteps: options.parallelSteps ?? 4 } },
         { provide: StepRegistry, useValue: registry },
+        SecretSource,
+        { provide: SECRET_OPTIONS, useValue: { envPrefix: 'SECRET_', env: SECRETS, isWorker: true } },
       ],
     }).compile();
     module.useLogger(false);
@@ -802,6 +810,118 @@ describe('WorkflowExecutor', () => {
     await executor.handle(run);
     expect(journal.text('stdout')).toBe('x'.repeat(10));
     expect(journal.text('system')).toMatch(/output cut here/);
+  });
+
+  describe('secrets', () => {
+    const TOKEN = 'Sesame-open-5';
+    const env = { T: '${secrets.TOKEN}' };
+    const allOf = (journal: JournalDouble) => JSON.stringify([journal.entries, journal.ends, journal.text()]);
+
+    it('reach the step, and nothing that is stored of it', async () => {
+      const { executor, runner } = await setup(async ({ env, config }, { write }) => {
+        expect([env, config]).toMatchObject([
+          { T: TOKEN, TURNPIKE_REF_1: TOKEN },
+          { script: 'echo ${TURNPIKE_REF_1}' },
+        ]);
+        await write('stdout', Buffer.from(`<${TOKEN.slice(0, 5)}`));
+        await write('stderr', Buffer.from(`${Buffer.from(TOKEN).toString('base64')}`));
+        await write('stdout', Buffer.from(`${TOKEN.slice(5)}> Sesame`));
+        return { ...failed(`could not use ${TOKEN}`), outputs: { [`o${TOKEN}`]: TOKEN } } as StepResult;
+      });
+      const one = step('deploy', { env, config: { script: 'echo ${secrets.TOKEN}' } });
+      const { run, journal } = aRun({ workflowSpec: spec(one) });
+      expect(await executor.handle(run)).toMatchObject({ errorMessage: 'could not use ***' });
+      expect(runner.run).toHaveBeenCalledTimes(1);
+      expect([journal.text('stdout'), journal.text('stderr')]).toEqual(['<***> Sesame', '***']);
+      expect(journal.ends).toMatchObject([{ errorMessage: 'could not use ***', outputs: { 'o***': '***' } }]);
+      expect(allOf(journal)).not.toContain(TOKEN);
+    });
+
+    it('are masked in all steps of the run, those before and after the one that uses them too', async () => {
+      const { executor } = await setup(async (_, { write }) => {
+        await write('stdout', Buffer.from(`${TOKEN}\n`));
+        return completed;
+      });
+      const { run, journal } = aRun({ workflowSpec: spec(step('a'), step('b', { env }), step('c')) });
+      await executor.handle(run);
+      expect(journal.text()).toBe('***\n***\n***\n');
+    });
+
+    it('fail a step that hands one on, whatever its form', async () => {
+      for (const output of [TOKEN, Buffer.from(`a${TOKEN}`).toString('base64')]) {
+        const { executor } = await setup(async () => ({ ...completed, outputs: { ok: '1', leak: `x ${output}` } }));
+        const { run, journal } = aRun({ workflowSpec: spec(step('a', { env })) });
+        const errorMessage = expect.stringContaining("step 'a' ended well, but its output 'leak' holds a secret");
+        expect(await executor.handle(run)).toMatchObject({ status: 'failed', retryable: false, errorMessage });
+        expect(allOf(journal)).not.toContain(output);
+      }
+    });
+
+    it('are files for their owner alone, gone when the step has ended', async () => {
+      const seen: string[] = [];
+      const { executor } = await setup(async ({ env }) => {
+        const { mode } = await stat(env.KEY!);
+        expect([await readFile(env.KEY!, 'utf8'), (mode & 0o777).toString(8)]).toEqual([SECRETS.SECRET_KEY, '600']);
+        seen.push(env.KEY!);
+        return failed('broken');
+      });
+      const workflow = spec(step('a', { env: { KEY: '${secrets.KEY.file}' }, retry: twice }));
+      expect(await executor.handle(aRun({ workflowSpec: workflow }).run)).toMatchObject({ errorMessage: 'broken' });
+      expect(new Set(seen).size).toBe(2);
+      for (const path of seen) await expect(access(path)).rejects.toThrow('ENOENT');
+    });
+
+    it.each([
+      ['MISSING', "the secret 'MISSING' is not on this worker"],
+      ['SHORT', "the secret 'SHORT' has fewer than 8 characters"],
+    ])('that cannot be used (%s) fail the task before anything has run', async (name, why) => {
+      const { executor, runner } = await setup();
+      const steps = [step('a'), step('b', { config: { script: `echo \${secrets.${name}}` } })];
+      const { run, journal } = aRun({ workflowSpec: spec(...steps) });
+      const errorMessage = expect.stringContaining(`step 'b' cannot run: ${why}`);
+      expect(await executor.handle(run)).toMatchObject({ status: 'failed', cause: 'step_failed', errorMessage });
+      expect(runner.run).not.toHaveBeenCalled();
+      expect(journal.entries.slice(1)).toEqual(['finish 1 failed missing_secret', 'close missing_secret']);
+    });
+
+    it('of a step that is not certain to run are missed when its time comes', async () => {
+      const { executor, names } = await setup(failing('a'));
+      const undo = step('undo', { when: 'on_failure', env: { X: '${secrets.MISSING}' } });
+      const { run, journal } = aRun({ workflowSpec: spec(step('a'), undo) });
+      expect(await executor.handle(run)).toMatchObject({ errorMessage: 'a broke' });
+      expect(names()).toEqual(['a']);
+      expect(journal.ends[1]).toMatchObject({
+        errorMessage: expect.stringContaining("step 'undo' cannot run: the secret"),
+      });
+    });
+
+    it('are not shown by a message about a value that does not fit', async () => {
+      const { executor } = await setup();
+      const unfit = spec(step('a', { env, config: { size: '' } }));
+      const run = aRun({ workflowSpec: unfit }).run;
+      expect(await executor.handle(run)).toMatchObject({
+        errorMessage: "step 'a' cannot run: size: it is not valid with its references filled in",
+      });
+      const number = spec(step('a', { config: { script: 'echo $((${secrets.TOKEN}))' } }));
+      const outcome = await executor.handle(aRun({ workflowSpec: number }).run);
+      expect(outcome).toMatchObject({ errorMessage: expect.stringMatching(/must be a whole number$/) });
+    });
+
+    it('are given to nothing that is stored, even where somebody has written it into the row', async () => {
+      const { executor } = await setup();
+      const workflow = { steps: [step('a', { env, setVariables: { X: '${secrets.TOKEN}' } })] };
+      const outcome = await executor.handle(aRun({ workflowSpec: { workflow } }).run);
+      expect(outcome).toMatchObject({ errorMessage: expect.stringContaining('a secret is given to env') });
+    });
+
+    it('are masked in what breaks the run', async () => {
+      const { run, journal } = aRun({ workflowSpec: spec(step('a', { env })) });
+      const finish = journal.finishStep.bind(journal);
+      journal.finishStep = (position, end) =>
+        end.status === 'completed' ? Promise.reject(new Error(`no room for ${TOKEN}`)) : finish(position, end);
+      const { executor } = await setup();
+      await expect(executor.handle(run)).rejects.toThrow('no room for ***');
+    });
   });
 
   it('refuses a document that it cannot read', async () => {

@@ -22,7 +22,10 @@ import { StepRegistry } from './step-registry.js';
 import { sizeOf } from './steps/outputs.js';
 import { stepPath } from './steps/script-runner.js';
 import { OUTPUT_LIMIT_BYTES } from './steps/step-output.js';
-import { specOf, type Workflow, type WorkflowSpec } from './workflow.js';
+import { RunSecrets } from './secrets/run-secrets.js';
+import { secretsIn } from './secrets/secret-references.js';
+import { SecretError, SecretSource } from './secrets/secret-source.js';
+import { specOf, type StepDefinition, type Workflow, type WorkflowSpec } from './workflow.js';
 import { Workspaces, type Workspace } from './workspaces.js';
 
 /** Injection token of `ExecutorOptions`. */
@@ -43,6 +46,7 @@ export class WorkflowExecutor extends TaskHandler {
   constructor(
     private readonly registry: StepRegistry,
     private readonly workspaces: Workspaces,
+    private readonly secrets: SecretSource,
     @Inject(EXECUTOR_OPTIONS) private readonly options: ExecutorOptions,
   ) {
     super();
@@ -74,7 +78,7 @@ export class WorkflowExecutor extends TaskHandler {
 
   private async runSteps(run: TaskRun, spec: WorkflowSpec, plan: Plan): Promise<TaskOutcome> {
     const kept = await this.keptOf(run, spec.workflow, plan);
-    const missing = await this.missingPrograms(spec, plan, kept);
+    const missing = await this.whatIsMissing(spec, plan, kept);
     if (missing) return this.refuse(run, plan, kept, missing);
     return this.runIn(await this.workspaceOf(run, spec, kept.size === 0), run, spec, plan, kept);
   }
@@ -136,16 +140,23 @@ export class WorkflowExecutor extends TaskHandler {
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
     let isOver = false;
+    const scope = new WorkflowScope(spec);
+    const secrets = new RunSecrets(this.secrets, workspace.runDir, scope);
+    secrets.expect(plan.steps.flatMap(({ step }) => this.secretsOf(step).map(({ name }) => name)));
     try {
       const logged = isFirst ? 0 : await journal.loggedBytes();
-      const log = new LogWriter(journal, this.options.logLimitBytes, logged);
-      const scope = new WorkflowScope(spec);
-      const steps = new StepExecution(this.registry, scope, run, workspace, log, stop.signal);
+      const log = new LogWriter(journal, this.options.logLimitBytes, logged, secrets.masks);
+      const steps = new StepExecution(this.registry, scope, run, workspace, log, secrets, stop.signal);
       const flow = new WorkflowRun(plan, run, scope, steps, log, { ...this.options, onlyCleanUp }, stop);
       begin(run, plan, kept);
       const outcome = await this.conclude(await flow.execute(kept), spec.workflow, scope, log);
       isOver = outcome.status === 'completed';
       return outcome;
+    } catch (error) {
+      if (error instanceof LeaseLostError || secrets.masks.isEmpty) throw error;
+      const reason = error instanceof Error ? error.message : String(error);
+      // eslint-disable-next-line preserve-caught-error -- the cause would be logged as it is
+      throw new Error(secrets.masks.text(reason));
     } finally {
       signal.removeEventListener('abort', onAbort);
       const leave = () => (isOver ? this.workspaces.remove(task.taskId) : this.workspaces.close(workspace));
@@ -165,8 +176,8 @@ export class WorkflowExecutor extends TaskHandler {
     return { status: 'completed', ...(Object.keys(result).length > 0 ? { result } : {}) };
   }
 
-  /** Of the steps that will certainly be tried; what only the run can tell is looked at when its time comes. */
-  private async missingPrograms(
+  /** Programs and secrets of the steps that will certainly be tried; the others are looked at when their time comes. */
+  private async whatIsMissing(
     spec: WorkflowSpec,
     plan: Plan,
     kept: ReadonlyMap<number, StoredStep>,
@@ -175,10 +186,30 @@ export class WorkflowExecutor extends TaskHandler {
     for (const { step, position } of plan.steps) {
       if (kept.has(position) || !this.registry.get(step.type) || !forecast.certainlyRuns(step)) continue;
       const missing = await this.registry.missingPrograms(step.type, step.config, stepPath(step.env));
-      if (missing.length === 0) continue;
-      return { position, errorMessage: `step '${step.name}' needs ${missing.join(', ')}, which is not on this worker` };
+      if (missing.length > 0) {
+        const errorMessage = `step '${step.name}' needs ${missing.join(', ')}, which is not on this worker`;
+        return { position, cause: 'missing_program', errorMessage };
+      }
+      const why = this.unusableSecret(step);
+      if (why !== undefined) {
+        return { position, cause: 'missing_secret', errorMessage: `step '${step.name}' cannot run: ${why}` };
+      }
     }
     return undefined;
+  }
+
+  private unusableSecret(step: StepDefinition): string | undefined {
+    try {
+      for (const { name } of this.secretsOf(step)) this.secrets.read(name);
+      return undefined;
+    } catch (error) {
+      if (error instanceof SecretError) return error.message;
+      throw error;
+    }
+  }
+
+  private secretsOf(step: StepDefinition) {
+    return secretsIn(step, this.registry.get(step.type)?.scripts);
   }
 
   /** Before anything has run. */
@@ -186,12 +217,12 @@ export class WorkflowExecutor extends TaskHandler {
     run: TaskRun,
     plan: Plan,
     kept: ReadonlyMap<number, StoredStep>,
-    { position, errorMessage }: Refusal,
+    { position, cause, errorMessage }: Refusal,
   ): Promise<TaskOutcome> {
     const { journal } = run;
     begin(run, plan, kept);
-    void journal.finishStep(position, { status: 'failed', cause: 'missing_program', errorMessage });
-    await journal.closeSteps('missing_program');
+    void journal.finishStep(position, { status: 'failed', cause, errorMessage });
+    await journal.closeSteps(cause);
     return { status: 'failed', cause: 'step_failed', errorMessage, retryable: true };
   }
 
@@ -219,6 +250,7 @@ const ABORTED: TaskOutcome = { status: 'aborted' };
 
 interface Refusal {
   readonly position: number;
+  readonly cause: 'missing_program' | 'missing_secret';
   readonly errorMessage: string;
 }
 

@@ -4,6 +4,7 @@ import { DiscoveryModule } from '@nestjs/core';
 import { parseNetworks } from '../common/net-addresses.js';
 import { SafeFetch } from '../common/safe-fetch.js';
 import { Settings } from '../config/settings.js';
+import { SECRET_OPTIONS, type SecretOptions, SecretSource } from './secrets/secret-source.js';
 import { STEP_OPTIONS, type StepOptions } from './step-options.js';
 import { StepRegistry } from './step-registry.js';
 import { STEP_TYPES } from './steps/step-types.js';
@@ -44,6 +45,17 @@ import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
       inject: [Settings],
       useFactory: (settings: Settings) => new SafeFetch(parseNetworks(settings.OUTBOUND_ALLOWED_CIDRS)),
     },
+    {
+      provide: SECRET_OPTIONS,
+      inject: [Settings],
+      useFactory: (settings: Settings): SecretOptions => ({
+        directory: settings.SECRETS_DIR,
+        envPrefix: settings.SECRETS_ENV_PREFIX,
+        env: process.env,
+        isWorker: settings.ROLE !== 'api',
+      }),
+    },
+    SecretSource,
     StepRegistry,
     Workspaces,
     WorkspaceCleaner,

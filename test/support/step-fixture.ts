@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { SecretMasks } from '../../src/workflows/secrets/secret-masks.js';
 import type { ResolvedStep, StepConfig, StepContext, StepResult, StepRunner } from '../../src/workflows/step-runner.js';
 import { CompiledSchema } from '../../src/workflows/step-schema.js';
 import { ScriptRunner } from '../../src/workflows/steps/script-runner.js';
@@ -44,6 +45,7 @@ export class StepFixture {
         runDir: this.runDir,
         signal: new AbortController().signal,
         lease: { deadline: () => performance.now() + 60_000, onRenewed: () => () => {} },
+        masks: new SecretMasks(),
         write: async (stream, chunk) => void (output[stream] += chunk.toString()),
         ...context,
       },

@@ -9,10 +9,11 @@ import { checkReferences } from '../../workflows/reading/check-references.js';
 import type { Scope } from '../../workflows/references/references.js';
 import { WorkflowScope } from '../../workflows/references/workflow-scope.js';
 import type { GoldenPath } from '../../golden-paths/golden-path.js';
+import { faultOfInlineSecret } from '../../golden-paths/secrets.js';
 import { submittedWorkflow } from '../../workflows/reading/submitted-workflow.js';
 
 /** The golden path that a document is submitted for. */
-export type AskedPath = Pick<GoldenPath, 'name' | 'parameters'>;
+export type AskedPath = Pick<GoldenPath, 'name' | 'parameters' | 'secrets'>;
 
 export interface Submission {
   /** `metadata.name`. */
@@ -43,8 +44,9 @@ export function parseSubmission(
   const read = source && readWorkflow(document, source, rules, issues);
   // Of a document that is none, it is not known what it would have.
   const scope = verdict.valid ? { document: documentScope(verdict.score, environment) } : {};
-  const surroundings = { parameters: Object.keys(path.parameters), ...scope };
-  if (read) checkReferences(read, surroundings, rules.scriptsOf, issues);
+  const secretFault = faultOfInlineSecret(path.name, path.secrets);
+  const surroundings = { parameters: Object.keys(path.parameters), secretFault, ...scope };
+  if (read) checkReferences(read, surroundings, rules, issues);
   if (!verdict.valid || issues.length > 0) throw invalidDocument(document, issues);
   return { appName: verdict.score.metadata.name, score: verdict.score, environment, workflow: read?.workflow };
 }

@@ -50,6 +50,11 @@ const NOT_FOR_BASH = new RegExp(
   's',
 );
 
+/** Whether a variable is set by env(1), on whose command line its value stands for a moment. */
+export function isSetByEnv(name: string): boolean {
+  return NOT_FOR_BASH.test(name);
+}
+
 /**
  * Runs a bash script in a process group of its own, under a watcher (`watcher.sh`) that ends the group when the lease is
  * over, when it is told to, and when this process is gone. Resolves when the group has ended and its output has been

@@ -27,7 +27,7 @@ function check(text: string, document: Scope | null = DOCUMENT): { errors: strin
   const read = readWorkflow(parsed, workflowDocument(parsed, issues)!, RULES, issues)!;
   expect(issues).toEqual([]);
   const surroundings = { parameters: ['replicas'], ...(document ? { document } : {}) };
-  const open = checkReferences(read, surroundings, RULES.scriptsOf, issues);
+  const open = checkReferences(read, surroundings, RULES, issues);
   const errors = issues
     .map((issue) => toItem(parsed, issue))
     .map(({ path, line, column, message, hint }) => `${path} ${line}:${column} ${message} | ${hint}`);
@@ -69,7 +69,7 @@ test.each<[string, string, ...string[]]>([
   [
     'nothing that is known',
     step('env: {X: "${quantum.flux}"}'),
-    "spec.steps[1].env.X 9:17 '${quantum.flux}' refers to nothing: there is no step 'quantum' | Known: metadata, environment, resources, parameters, workflow, and the names of the steps.",
+    "spec.steps[1].env.X 9:17 '${quantum.flux}' refers to nothing: there is no step 'quantum' | Known: metadata, environment, resources, parameters, workflow, secrets, and the names of the steps.",
   ],
   [
     'a later step',
@@ -188,4 +188,51 @@ test('a thousand steps that refer to all before them', () => {
   );
   const { errors } = check(file(steps.join('')));
   expect(errors).toEqual([expect.stringMatching(/^spec.steps\[0\].x .*a step does not know its own outcome here/)]);
+});
+
+describe('secrets', () => {
+  const RULES_WITH_SECRETS: StepRules = {
+    ...RULES,
+    secretsOf: () => ({ fields: ['body'], hint: 'Into the body.' }),
+  };
+  const secretFault = (name: string) =>
+    name === 'TOKEN' ? undefined : { why: 'it is not allowed', hint: 'Take TOKEN.', refused: true as const };
+
+  function faultsOf(fields: string, more = '') {
+    const parsed = parseDocument(file(`    - name: b\n      type: bash\n      ${fields}\n`, more), 'yaml');
+    const issues: DocumentIssue[] = [];
+    const read = readWorkflow(parsed, workflowDocument(parsed, issues)!, RULES_WITH_SECRETS, issues)!;
+    checkReferences(read, { parameters: [], document: DOCUMENT, secretFault }, RULES_WITH_SECRETS, issues);
+    return issues.map(({ message, hint }) => `${message} | ${hint}`);
+  }
+
+  test.each([
+    ['env: {X: "${secrets.TOKEN}"}'],
+    ['env: {X: "a ${secrets.TOKEN.file} b"}'],
+    ['command: echo "${secrets.TOKEN}" ${secrets.TOKEN.file}'],
+    ['body: {token: ["${secrets.TOKEN}"]}'],
+  ])('may stand in %s', (fields) => {
+    expect(faultsOf(fields)).toEqual([]);
+  });
+
+  test.each([
+    ['env: {X: "${secrets.OTHER}"}', "'${secrets.OTHER}' is refused: it is not allowed | Take TOKEN."],
+    ['command: echo "${secrets.OTHER}"', "'${secrets.OTHER}' is refused: it is not allowed"],
+    ['url: "${secrets.TOKEN}"', 'comes to stand on a command line | Into the body.'],
+    ['outputFile: "${secrets.TOKEN}"', "'${secrets.TOKEN}' is refused: what stands here is stored"],
+    ['setVariables: {X: "${secrets.TOKEN}"}', "'${secrets.TOKEN}' is refused: what stands here is stored"],
+    ['env: {HISTFILE: "${secrets.TOKEN}"}', 'Choose another name for the variable.'],
+    ['if: secrets.TOKEN == x', "'secrets.TOKEN' is refused: what a condition looks at is shown"],
+    ['unless: $X == y\n      env: {X: "a${secrets.TOKEN}"}', "'$X' holds a secret: what a condition looks at is shown"],
+    ['env: {X: "${secrets.my-token}"}', 'refers to nothing: a secret has a name of letters'],
+    ['env: {X: "${secrets.TOKEN.path}"}', 'below it there is only its file'],
+    ['env: {X: "${secret.TOKEN}"}', "there is no step 'secret' | Did you mean 'secrets.TOKEN'?"],
+  ])('are refused in %s', (fields, fault) => {
+    expect(faultsOf(fields)).toEqual([expect.stringContaining(fault)]);
+  });
+
+  test('are no results of a workflow', () => {
+    const faults = faultsOf('command: "true"', '  outputs: {x: "${secrets.TOKEN}"}\n');
+    expect(faults).toEqual([expect.stringContaining('what stands here is stored')]);
+  });
 });

@@ -7,8 +7,10 @@ import { isDag, namedOrder } from '../order-problems.js';
 import { Ancestry, planOf } from '../plan.js';
 import { referencesInValue, type Scope } from '../references/references.js';
 import { prepareScript } from '../references/script-references.js';
+import { isSetByEnv } from '../process/watched-process.js';
 import type { StepDefinition, Workflow } from '../workflow.js';
-import { KnownNames, type ReferencePlace } from './known-names.js';
+import { SECRETS } from '../secrets/secret-references.js';
+import { KnownNames, type ReferenceFault, type ReferencePlace } from './known-names.js';
 import type { ReadWorkflow, StepRules } from './read-workflow.js';
 
 /** What a workflow can refer to beside its own steps and variables. */
@@ -17,7 +19,11 @@ export interface Surroundings {
   readonly parameters?: readonly string[];
   /** The submitted document, which is asked for `metadata`, `environment` and `resources`; undefined before it is known. */
   readonly document?: Scope;
+  /** What speaks against the use of a secret; undefined where it is not known who may use which. */
+  readonly secretFault?: (name: string) => ReferenceFault | undefined;
 }
+
+type Rules = Pick<StepRules, 'scriptsOf' | 'secretsOf'>;
 
 /** A reference that only a document can answer. */
 export interface OpenReference {
@@ -33,12 +39,16 @@ export interface OpenReference {
 export function checkReferences(
   read: ReadWorkflow,
   surroundings: Surroundings,
-  scriptsOf: StepRules['scriptsOf'],
+  rules: Rules,
   issues: DocumentIssue[],
 ): OpenReference[] {
-  return new ReferenceCheck(read, surroundings, scriptsOf, issues).check();
+  return new ReferenceCheck(read, surroundings, rules, issues).check();
 }
 
+const NOT_IN_CONDITIONS = {
+  why: 'what a condition looks at is shown',
+  hint: "Look at it in the step's script.",
+};
 /** Of a reference; names of resources and outputs are far shorter, and each of its dots may end a name. */
 const MAX_LENGTH = 500;
 
@@ -51,7 +61,7 @@ class ReferenceCheck {
   constructor(
     private readonly read: ReadWorkflow,
     private readonly surroundings: Surroundings,
-    private readonly scriptsOf: StepRules['scriptsOf'],
+    private readonly rules: Rules,
     private readonly issues: DocumentIssue[],
   ) {
     const { steps } = read.workflow;
@@ -63,6 +73,7 @@ class ReferenceCheck {
       surroundings.parameters,
       surroundings.document,
       beforeIn(steps),
+      surroundings.secretFault,
     );
   }
 
@@ -83,15 +94,23 @@ class ReferenceCheck {
       const text = step[field];
       if (text !== undefined) this.checkCondition(text, step, index, places.step(index, [field]));
     }
-    const scripts = this.scriptsOf(step.type);
+    const scripts = this.rules.scriptsOf(step.type);
+    const secret = this.rules.secretsOf?.(step.type, step.config);
+    const elsewhere = secret?.hint === undefined ? {} : { secrets: { hint: secret.hint } };
     for (const [field, value] of Object.entries(step.config)) {
       const path = places.step(index, ['config', field]);
-      if (scripts.includes(field) && typeof value === 'string') this.checkScript(value, path, { step: index });
-      else this.checkValue(value, path, { step: index });
+      const takesSecrets = scripts.includes(field) || secret?.fields.includes(field);
+      const place = { step: index, ...(takesSecrets ? { secrets: true as const } : elsewhere) };
+      if (scripts.includes(field) && typeof value === 'string') this.checkScript(value, path, place);
+      else this.checkValue(value, path, place);
     }
-    for (const field of ['env', 'outputFile', 'setVariables'] as const) {
-      this.checkValue(step[field], places.step(index, [field]), { step: index, own: field === 'setVariables' });
+    for (const [name, value] of Object.entries(step.env)) {
+      // Such a variable is set by env(1), on its command line.
+      const secrets = isSetByEnv(name) ? { hint: 'Choose another name for the variable.' } : true;
+      this.checkValue(value, places.step(index, ['env', name]), { step: index, secrets });
     }
+    this.checkValue(step.outputFile, places.step(index, ['outputFile']), { step: index });
+    this.checkValue(step.setVariables, places.step(index, ['setVariables']), { step: index, own: true });
   }
 
   private checkValue(value: unknown, path: DocumentPath, whose: ReferencePlace): void {
@@ -116,7 +135,10 @@ class ReferenceCheck {
         const written = reference.kind === 'variable' ? reference.name : reference.path.join('.');
         const offset = Math.max(0, text.indexOf(written));
         if (reference.kind === 'variable') this.checkVariable(written, step, path, offset);
-        else this.checkPath(reference.path, written, path, offset, { step: index, condition: true });
+        else {
+          const place = { step: index, condition: true, secrets: NOT_IN_CONDITIONS };
+          this.checkPath(reference.path, written, path, offset, place);
+        }
       }
     } catch (error) {
       if (!(error instanceof ExpressionError)) throw error;
@@ -125,6 +147,11 @@ class ReferenceCheck {
   }
 
   private checkVariable(name: string, { env }: StepDefinition, path: DocumentPath, offset: number): void {
+    if (referencesInValue(env[name] ?? '').some(({ reference }) => reference.path[0] === SECRETS)) {
+      const { why, hint } = NOT_IN_CONDITIONS;
+      this.note(path, offset, `'$${name}' holds a secret: ${why}`, hint);
+      return;
+    }
     if (Object.hasOwn(env, name) || this.variables.has(name)) return;
     const meant = this.names.suggest(name, [...Object.keys(env), ...this.variables]);
     const hint = meant ? `Did you mean '$${meant}'?` : "Add it to the step's 'env' or to the workflow's 'variables'.";
@@ -146,7 +173,9 @@ class ReferenceCheck {
     }
     this.noteOpen(reference, whose);
     const fault = this.names.faultOf(reference, whose);
-    if (fault) this.note(path, offset, `'${written}' refers to nothing: ${fault.why}`, fault.hint);
+    if (!fault) return;
+    const verdict = fault.refused ? 'is refused' : 'refers to nothing';
+    this.note(path, offset, `'${written}' ${verdict}: ${fault.why}`, fault.hint);
   }
 
   private noteOpen(path: readonly string[], whose: ReferencePlace): void {

@@ -2,11 +2,14 @@ import { didYouMean } from '../../common/did-you-mean.js';
 import { shorten } from '../../common/yaml/document-path.js';
 import { SCOPES } from '../references/scopes.js';
 import type { Scope } from '../references/references.js';
+import { SECRETS, secretOf } from '../secrets/secret-references.js';
 
 /** Why a reference cannot be followed, and what to do. */
 export interface ReferenceFault {
   readonly why: string;
   readonly hint: string;
+  /** There is such a thing, but not for this reference. */
+  readonly refused?: true;
 }
 
 /** Whose reference it is, and whether it stands in a condition. */
@@ -16,6 +19,8 @@ export interface ReferencePlace {
   readonly condition?: boolean;
   /** In `setVariables` a step knows its own outputs. */
   readonly own?: boolean;
+  /** Whether a secret may stand there; where it may not, what to do instead, and what it would come to. */
+  readonly secrets?: true | { readonly hint: string; readonly why?: string };
 }
 
 /** All that the references of one workflow can refer to, as far as it is known before it runs. */
@@ -31,6 +36,8 @@ export class KnownNames {
     /** Of the submitted document; undefined where it is not known yet. */
     private readonly document: Scope | undefined,
     private readonly isBefore: (other: number, step: number) => boolean,
+    /** What speaks against the use of a secret; undefined where that is not known. */
+    private readonly secretFault?: (name: string) => ReferenceFault | undefined,
   ) {
     this.positions = new Map(stepNames.map((name, at) => [name, at]));
   }
@@ -49,6 +56,8 @@ export class KnownNames {
         return this.unknown('parameter', rest.join('.'), this.parameters, 'The golden path takes none.');
       case 'workflow':
         return this.unknown('variable of the workflow', rest.join('.'), [...this.variables], ADD_VARIABLE);
+      case SECRETS:
+        return this.faultOfSecret(path, place);
       case 'metadata':
       case 'environment':
       case 'resources':
@@ -61,6 +70,19 @@ export class KnownNames {
   private faultOfDocument(path: readonly string[]): ReferenceFault | undefined {
     if (this.document === undefined || this.document.lookUp(path) !== undefined) return undefined;
     return { why: 'the document does not have it', hint: `Add '${shorten(path.join('.'), 80)}' to the document.` };
+  }
+
+  private faultOfSecret(path: readonly string[], { secrets }: ReferencePlace): ReferenceFault | undefined {
+    const secret = secretOf(path);
+    if (!secret) {
+      const why = 'a secret has a name of letters, digits and "_", and below it there is only its file';
+      return { why, hint: 'Write ${secrets.NAME}, or ${secrets.NAME.file} for the path of a file that holds it.' };
+    }
+    if (secrets !== true) {
+      const { hint = IN_ENV, why = 'what stands here is stored, or comes to stand on a command line' } = secrets ?? {};
+      return { why, hint, refused: true };
+    }
+    return this.secretFault?.(secret.name);
   }
 
   private faultOfStep(path: readonly string[], { step, own }: ReferencePlace): ReferenceFault | undefined {
@@ -106,4 +128,5 @@ export class KnownNames {
 }
 
 const MAX_SUGGESTIONS = 20;
+const IN_ENV = "Put it into the step's env, and the name of the variable where it is needed.";
 const ADD_VARIABLE = "Declare it in the workflow's 'variables', or let a step set it with 'setVariables'.";

@@ -16,6 +16,8 @@ export interface StepRules {
   readonly validateConfig: (type: string, config: StepConfig) => StepProblem[];
   /** The fields of a type's config that hold bash scripts. */
   readonly scriptsOf: (type: string) => readonly string[];
+  /** The other fields of a config that take secrets, and what to do about one elsewhere; none unless given. */
+  readonly secretsOf?: (type: string, config: StepConfig) => { fields: readonly string[]; hint?: string };
   readonly maxSteps: number;
 }
 

@@ -1,5 +1,5 @@
 /** First words of references that no step can have as its name. */
-export const SCOPES = ['metadata', 'environment', 'resources', 'parameters', 'workflow'] as const;
+export const SCOPES = ['metadata', 'environment', 'resources', 'parameters', 'workflow', 'secrets'] as const;
 
 /** `metadata`, and `metadata.x` too: a reference to such a step would mean something else. */
 export function isScopeName(stepName: string): boolean {

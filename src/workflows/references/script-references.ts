@@ -75,7 +75,8 @@ export function scriptVariables({ variables, numbers }: PreparedScript, scope: S
     const reference = `\${${path.join('.')}}`;
     if (numbers.includes(variable) && !WHOLE_NUMBER.test(value)) {
       const reason = 'stands in arithmetic, where bash would run what is in the value, and must be a whole number';
-      throw new ScriptValueError(`${reference} ${reason}, but is '${value.slice(0, 80)}'`);
+      const shown = path[0] === 'secrets' ? '' : `, but is '${value.slice(0, 80)}'`;
+      throw new ScriptValueError(`${reference} ${reason}${shown}`);
     }
     if (Buffer.byteLength(value) > MAX_VALUE_BYTES) {
       const limit = `${MAX_VALUE_BYTES / 1024} KiB`;

@@ -12,7 +12,8 @@ interface EndedStep {
 }
 
 /**
- * All that the references of one run can refer to, and nothing else: neither the service's environment nor another task.
+ * All that the references of one run can refer to but secrets, and nothing else: neither the service's environment nor
+ * another task.
  * Only what a document says itself is found, never what its objects inherit.
  */
 export class WorkflowScope implements Scope {
@@ -62,6 +63,7 @@ export class WorkflowScope implements Scope {
     if (first === 'parameters') return unknown('parameter', second, Object.keys(this.spec.parameters));
     if (first === 'workflow') return unknown('variable of the workflow', second, [...this.variables.keys()]);
     if (first === 'resources') return unknown('resource', second, Object.keys(this.resources()), path.slice(2));
+    if (first === 'secrets') return 'a secret is given to env, to scripts and to few other fields, and to nothing else';
     if ((SCOPES as readonly string[]).includes(first)) return `the document's '${first}' does not have it`;
     const name = this.stepNames.filter((step) => isStepOf(step, path)).sort((a, b) => b.length - a.length)[0];
     if (name === undefined) return unknown('step', first, this.stepNames);
@@ -86,6 +88,8 @@ export class WorkflowScope implements Scope {
         return this.variables.get(rest.join('.'));
       case 'resources':
         return this.resource(rest);
+      case 'secrets':
+        return undefined; // A step gets its own when it runs: see StepSecrets.
       default:
         return this.output(path);
     }

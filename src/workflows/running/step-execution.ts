@@ -7,8 +7,11 @@ import {
   ScriptValueError,
   scriptVariables,
 } from '../references/script-references.js';
-import { resolveText, resolveValue, UnresolvedReferences } from '../references/references.js';
+import { resolveText, resolveValue, type Scope, UnresolvedReferences } from '../references/references.js';
 import type { WorkflowScope } from '../references/workflow-scope.js';
+import type { RunSecrets, StepSecrets } from '../secrets/run-secrets.js';
+import { secretsIn } from '../secrets/secret-references.js';
+import { SecretError } from '../secrets/secret-source.js';
 import type { StepRegistry } from '../step-registry.js';
 import type { ResolvedStep, StepContext, StepProblem, StepResult, StepRunner } from '../step-runner.js';
 import { readOutputFile } from '../steps/output-file.js';
@@ -18,6 +21,7 @@ import { stepPath } from '../steps/script-runner.js';
 import type { StepDefinition } from '../workflow.js';
 import type { Workspace } from '../workspaces.js';
 import { backoffSeconds, isTriedAgain } from './backoff.js';
+import { withoutSecrets } from './without-secrets.js';
 
 /** How a step ended, all its tries together. */
 export type StepOutcome = StepResult & {
@@ -27,6 +31,7 @@ export type StepOutcome = StepResult & {
 };
 
 type Failed = Extract<StepResult, { status: 'failed' }>;
+type Ended = StepResult & Pick<StepOutcome, 'variables'>;
 
 /** Runs single steps of one run: resolves their references, tries as often as they say, gathers their outputs. */
 export class StepExecution {
@@ -36,6 +41,7 @@ export class StepExecution {
     private readonly run: TaskRun,
     private readonly workspace: Workspace,
     private readonly log: LogWriter,
+    private readonly secrets: RunSecrets,
     /** Aborted when the run must stop. */
     private readonly signal: AbortSignal,
   ) {}
@@ -56,18 +62,26 @@ export class StepExecution {
   }
 
   /** The step with the values its references stand for. Throws with a sentence where one is missing or unfit. */
-  resolve(step: StepDefinition): ResolvedStep {
-    const resolved = resolve(step, this.registry.get(step.type) ?? {}, this.scope);
+  resolve(step: StepDefinition, secrets?: StepSecrets): ResolvedStep {
+    const resolved = resolve(step, this.registry.get(step.type) ?? {}, secrets?.scope ?? this.scope);
     const { config, problems } = this.registry.validateResolved(step.type, resolved.config);
-    if (problems[0]) throw new UnfitValue(problems[0]);
+    if (problems[0]) throw new UnfitValue(problems[0], secrets?.isEmpty === false);
     return { ...resolved, config };
   }
 
-  private async tryOnce(step: StepDefinition): Promise<StepResult & Pick<StepOutcome, 'variables'>> {
+  private async tryOnce(step: StepDefinition): Promise<Ended> {
+    const ended = withoutSecrets(step.name, await this.carryOut(step), this.secrets.masks);
+    await this.log.endOf(step.name, 'stdout', 'stderr');
+    return ended;
+  }
+
+  private async carryOut(step: StepDefinition): Promise<Ended> {
+    let secrets: StepSecrets | undefined;
     try {
       const runner = this.registry.get(step.type);
       if (!runner) return failed(step, `this worker has no runner for type '${step.type}'`);
-      const resolved = this.resolve(step);
+      secrets = this.secrets.give(secretsIn(step, runner.scripts));
+      const resolved = this.resolve(step, secrets);
       const missing = await this.registry.missingPrograms(step.type, resolved.config, stepPath(resolved.env));
       if (missing.length > 0) return failed(step, `needs ${missing.join(', ')}, which is not on this worker`);
       const result = await runner.run(resolved, this.contextOf(step));
@@ -75,8 +89,10 @@ export class StepExecution {
     } catch (error) {
       if (this.signal.aborted) return { status: 'aborted' };
       const reason = error instanceof Error ? error.message : String(error);
-      const isValue = [UnresolvedReferences, ScriptValueError, UnfitValue].some((kind) => error instanceof kind);
+      const isValue = UNUSABLE_VALUES.some((kind) => error instanceof kind);
       return failed(step, isValue ? `cannot run: ${reason}` : `could not be run: ${reason}`);
+    } finally {
+      await secrets?.remove();
     }
   }
 
@@ -120,6 +136,7 @@ export class StepExecution {
       signal: this.signal,
       lease,
       write: (stream, chunk) => this.log.write(step.name, stream, chunk),
+      masks: this.secrets.masks,
     };
   }
 }
@@ -129,12 +146,16 @@ function mayHelp({ retry }: StepDefinition, { cause, retryable }: Failed): boole
   return retryable !== false && (retry === undefined || isTriedAgain(retry, cause));
 }
 
-/** A value that became known only now does not fit the config. */
+/** A value that became known only now does not fit the config. Of one that may be secret the sentence shows nothing. */
 class UnfitValue extends Error {
-  constructor({ path, message, hint }: StepProblem) {
-    super(`${path.join('.')}: ${message}${hint === undefined ? '' : ` (${hint})`}`);
+  constructor({ path, message, hint }: StepProblem, mayBeSecret: boolean) {
+    const rule = hint?.startsWith('It must be ') ? ` (${hint})` : '';
+    const all = `${message}${hint === undefined ? '' : ` (${hint})`}`;
+    super(`${path.join('.')}: ${mayBeSecret ? `it is not valid with its references filled in${rule}` : all}`);
   }
 }
+
+const UNUSABLE_VALUES = [UnresolvedReferences, ScriptValueError, SecretError, UnfitValue];
 
 function tooMuch(what: string): string {
   return `its ${what} are more than ${OUTPUT_LIMIT_BYTES / 1024} KiB`;
@@ -145,7 +166,7 @@ function failed(step: StepDefinition, problem: string): Failed {
 }
 
 /** The step with the values its references stand for. In scripts they become variables of the environment. */
-export function resolve(step: StepDefinition, runner: Pick<StepRunner, 'scripts'>, scope: WorkflowScope): ResolvedStep {
+export function resolve(step: StepDefinition, runner: Pick<StepRunner, 'scripts'>, scope: Scope): ResolvedStep {
   const scripts: Record<string, string> = {};
   const others: Record<string, unknown> = {};
   let variables: PreparedScript['variables'] = {};

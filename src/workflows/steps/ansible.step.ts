@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { isMapping } from '../../common/yaml/is-mapping.js';
-import type { ResolvedStep, StepContext, StepResult, StepRunner, StepSchema } from '../step-runner.js';
+import type { ResolvedStep, StepConfig, StepContext, StepResult, StepRunner, StepSchema } from '../step-runner.js';
 import { StepType } from '../step-type.decorator.js';
 import { commandLine, quote } from './command-line.js';
 import { withScratch } from './scratch.js';
@@ -71,6 +71,15 @@ export class AnsibleStep implements StepRunner {
       check: { type: 'boolean', description: 'Changes nothing, and says what it would change.', examples: [true] },
     },
     not: { required: ['workingDir', 'path'] },
+  };
+
+  readonly secrets = {
+    // Inventory and playbook stand in files of their own where they are not the name of one.
+    fields: (config: StepConfig) => [
+      'extra_vars',
+      ...['inventory', 'playbook'].filter((field) => typeof config[field] !== 'string' || config[field].includes('\n')),
+    ],
+    hint: 'An ansible step takes secrets in its extra_vars, in an inventory or a playbook that it holds itself, and in its env.',
   };
 
   constructor(private readonly scriptRunner: ScriptRunner) {}

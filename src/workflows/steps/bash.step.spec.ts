@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Test } from '@nestjs/testing';
 import { until } from '../../../test/support/processes.js';
+import { SecretMasks } from '../secrets/secret-masks.js';
 import type { ResolvedStep, StepConfig, StepContext, StepResult } from '../step-runner.js';
 import { STEP_OPTIONS } from '../step-options.js';
 import { CompiledSchema } from '../step-schema.js';
@@ -81,6 +82,7 @@ describe('BashStep', () => {
         runDir: join(root, 'run'),
         signal: new AbortController().signal,
         lease: { deadline: () => performance.now() + 60_000, onRenewed: () => () => {} },
+        masks: new SecretMasks(),
         write: async (stream, chunk) => void (output[stream] += chunk.toString()),
         ...context,
       },

@@ -84,6 +84,11 @@ export class GitStep implements StepRunner {
     { named: true },
   );
 
+  readonly secrets = {
+    fields: () => [],
+    hint: 'A git step takes secrets in its env: GIT_PASSWORD, or GIT_SSH_COMMAND with the place of a key (${secrets.NAME.file}).',
+  };
+
   constructor(private readonly scriptRunner: ScriptRunner) {}
 
   programs(): string[] {

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { SafeFetch, SafeFetchError, type SafeResponse } from '../../common/safe-fetch.js';
 import { durationMs } from '../step-formats.js';
+import type { Masks } from '../secrets/secret-masks.js';
 import type { ResolvedStep, StepConfig, StepContext, StepProblem, StepResult, StepRunner } from '../step-runner.js';
 import { StepType } from '../step-type.decorator.js';
 import { HTTP_SCHEMA, type HttpConfig } from './http-schema.js';
@@ -21,6 +22,10 @@ const OF_CONNECTION = ['host', 'connection', 'content-length', 'transfer-encodin
 export class HttpStep implements StepRunner {
   readonly description = 'Sends an HTTP request and checks the answer; with `until`, again until it is the right one.';
   readonly schema = HTTP_SCHEMA;
+  readonly secrets = {
+    fields: () => ['url', 'headers', 'body'],
+    hint: 'An http step takes secrets in its url, headers and body.',
+  };
 
   constructor(private readonly http: SafeFetch) {}
 
@@ -58,11 +63,11 @@ export class HttpStep implements StepRunner {
       if (limit.signal.aborted) return limit.result();
       const why = answer instanceof SafeFetchError ? answer.message : unmet(config, answer);
       if (!(answer instanceof SafeFetchError)) await say(`${titleOf(config)}: ${answer.status}`);
-      if (why === undefined) return concluded(config, answer as SafeResponse, failed);
+      if (why === undefined) return concluded(config, answer as SafeResponse, context.masks, failed);
       if (answer instanceof SafeFetchError && answer.reason === 'refused') return failed(why, { retryable: false });
       const interval = durationMs(until?.interval ?? '5s');
       if (!until || performance.now() + interval >= deadline) {
-        if (!(answer instanceof SafeFetchError)) await say(answer.body.subarray(0, SHOWN_BYTES).toString());
+        if (!(answer instanceof SafeFetchError)) await say(shown(answer.body, SHOWN_BYTES, context.masks));
         if (!until) return failed(why);
         const time = String(until.timeout ?? '5m');
         return failed(`what it waited for did not come within ${time}; in the end, ${why}`, { cause: 'timeout' });
@@ -105,13 +110,21 @@ export class HttpStep implements StepRunner {
 function concluded(
   config: HttpConfig,
   answer: SafeResponse,
+  masks: Masks,
   failed: (why: string, more?: { retryable: false }) => StepResult,
 ): StepResult {
   try {
-    return { status: 'completed', outputs: outputsOf(config, answer) };
+    return { status: 'completed', outputs: outputsOf(config, answer, masks) };
   } catch (error) {
     return failed(`was answered, but ${(error as Error).message}`, { retryable: false });
   }
+}
+
+/** The beginning of a body: masked before it is cut, since half of a secret is none; half a character is left out. */
+function shown(body: Buffer, bytes: number, masks: Masks): string {
+  const masker = masks.stream();
+  const masked = Buffer.concat([masker.push(body), masker.end()]);
+  return new TextDecoder().decode(masked.subarray(0, bytes), { stream: true });
 }
 
 /** Without the query, which may hold a key. */
@@ -142,10 +155,13 @@ function unmet(config: HttpConfig, { status, body }: SafeResponse): string | und
   return undefined;
 }
 
-function outputsOf(config: HttpConfig, { status, body, truncated }: SafeResponse): Record<string, string> {
-  // `stream`: half a character at the cut is left out.
-  const text = new TextDecoder().decode(body.subarray(0, WHOLE_LIMIT), { stream: true });
-  const outputs = { status: String(status), body: outputText(text) };
+function outputsOf(
+  config: HttpConfig,
+  { status, body, truncated }: SafeResponse,
+  masks: Masks,
+): Record<string, string> {
+  // Nobody has asked for the body: an answer that repeats a secret is kept without it.
+  const outputs = { status: String(status), body: outputText(shown(body, WHOLE_LIMIT, masks)) };
   if (Object.keys(config.outputs ?? {}).length === 0) return outputs;
   const json = jsonOf(body);
   if (json === undefined) {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { durationMs } from '../step-formats.js';
+import type { Masks } from '../secrets/secret-masks.js';
 import type { ResolvedStep, StepConfig, StepContext, StepProblem, StepResult, StepRunner } from '../step-runner.js';
 import { StepType } from '../step-type.decorator.js';
 import { commandLine, quote } from './command-line.js';
@@ -17,6 +18,10 @@ import { existingInWorkspace } from './workspace-path.js';
 export class KubernetesStep implements StepRunner {
   readonly description = 'Applies, deletes, reads or waits for Kubernetes resources with kubectl.';
   readonly schema = KUBERNETES_SCHEMA;
+  readonly secrets = {
+    fields: () => ['manifest'],
+    hint: "A kubernetes step takes secrets in its manifest, and in its env: KUBECONFIG: '${secrets.NAME.file}'.",
+  };
 
   constructor(private readonly scriptRunner: ScriptRunner) {}
 
@@ -63,7 +68,7 @@ export class KubernetesStep implements StepRunner {
       if (result.status !== 'completed' || operation !== 'get') return result;
       return {
         ...result,
-        outputs: limited({ ...result.outputs, ...outputsOf(config, await readFile(answer, 'utf8')) }),
+        outputs: limited({ ...result.outputs, ...outputsOf(config, await readFile(answer, 'utf8'), context.masks) }),
       };
     });
   }
@@ -113,9 +118,9 @@ function manifestText({ operation, namespace, manifest }: KubernetesConfig): str
   );
 }
 
-function outputsOf({ outputs }: KubernetesConfig, text: string): Record<string, string> {
+function outputsOf({ outputs }: KubernetesConfig, text: string, masks: Masks): Record<string, string> {
   // Nothing at all is what kubectl writes where nothing matches.
   const answer: unknown = text.trim() === '' ? {} : JSON.parse(text);
   const named = namedOutputs(answer, outputs, 'the answer');
-  return Buffer.byteLength(text) > WHOLE_LIMIT ? named : { json: JSON.stringify(answer), ...named };
+  return Buffer.byteLength(text) > WHOLE_LIMIT ? named : { json: masks.text(JSON.stringify(answer)), ...named };
 }

@@ -27,11 +27,17 @@ export class PolicyStep implements StepRunner {
 
   async run(step: ResolvedStep, context: StepContext): Promise<StepResult> {
     let tail = Buffer.alloc(0);
-    const write = (stream: 'stdout' | 'stderr', chunk: Buffer) => {
+    const keep = (chunk: Buffer) => {
       tail = Buffer.concat([tail, chunk.subarray(-TAIL_BYTES)]).subarray(-TAIL_BYTES);
+    };
+    // The message is a part of the output: what is cut off must not be half of a secret.
+    const maskers = { stdout: context.masks.stream(), stderr: context.masks.stream() };
+    const write = (stream: 'stdout' | 'stderr', chunk: Buffer) => {
+      keep(maskers[stream].push(chunk));
       return context.write(stream, chunk);
     };
     const result = await this.scriptRunner.run(scriptOf(step.config), step, { ...context, write });
+    for (const masker of Object.values(maskers)) keep(masker.end());
     if (result.status !== 'failed' || result.cause !== 'step_failed') return result;
     const { exitCode } = result;
     if (exitCode === undefined || exitCode === 0 || NOT_RUN.includes(exitCode)) return result;

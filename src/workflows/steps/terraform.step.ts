@@ -72,6 +72,13 @@ export class TerraformStep implements StepRunner {
     },
   );
 
+  readonly secrets = {
+    // What bash cannot hold as a variable of its own, env(1) sets, on its command line.
+    fields: ({ variables = {} }: TerraformConfig) =>
+      Object.keys(variables).every((name) => /^\w+$/.test(name)) ? ['variables'] : [],
+    hint: "A terraform step takes secrets in its variables, whose names have no '-' then, and in its env.",
+  };
+
   constructor(private readonly scriptRunner: ScriptRunner) {}
 
   programs(): string[] {
