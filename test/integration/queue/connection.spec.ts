@@ -1,3 +1,5 @@
+import { encodeTask } from '../../../src/queue/new-task.js';
+import { sqlState } from '../../../src/queue/store/queue-database.js';
 import { abortion, aTask, completes } from '../../support/queue-harness.js';
 import { useQueue } from '../../support/queue-fixture.js';
 import { until } from '../../support/until.js';
@@ -86,5 +88,37 @@ describe('when all connections are cut', () => {
     await cutAll();
     expect(await abortion(run)).toBe('cancelled');
     await fixture.becomes(taskId, 'cancelled');
+  });
+});
+
+describe('whether tasks can be stored', () => {
+  it('is asked by trying, which stores nothing and is told of no task', async () => {
+    const { queue, store } = await fixture.start({ workers: 0 });
+    await queue.check();
+    await store.rehearse([encodeTask(aTask(), { promiseSeconds: { urgent: 0, high: 60, medium: 600, low: 3_600 } })]);
+    expect(await fixture.query('SELECT FROM queue_tasks')).toEqual([]);
+    expect(await fixture.query('SELECT FROM queue_task_events')).toEqual([]);
+    await expect(store.rehearse([{ taskId: 'task-x', json: '["task-x"]' }])).rejects.toMatchObject({ code: '23502' });
+  });
+
+  it('is denied by sessions that may only read, and by none that began after them', async () => {
+    const { queue } = await fixture.start({ workers: 0 });
+    const tell = (sql: string) =>
+      fixture.query(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I ${sql}', current_database()); END $$`);
+    await tell('SET default_transaction_read_only = on');
+    await cutAll();
+    // The first to use a session that was cut hears of that.
+    const refusal = () => queue.check().then(() => undefined, sqlState);
+    await until('a session may only read', async () => (await refusal()) === '25006');
+    await expect(queue.enqueue(aTask())).rejects.toMatchObject({ code: '25006' });
+    await tell('RESET default_transaction_read_only');
+    // One refusal for each session that is left from then, at most.
+    await until('tasks can be stored again', () =>
+      queue.check().then(
+        () => true,
+        () => false,
+      ),
+    );
+    await queue.enqueue(aTask());
   });
 });
