@@ -169,11 +169,16 @@ export class PrimaryWatch {
     const refusal = errors.find((error) => /^(28|3D)/.test((error as { code?: string }).code ?? ''));
     if (refusal && errors.length === reasons.length) return refusal;
     const told = reasons.map(({ name, answer }) => {
-      if (answer.role === 'silent') return `${name} (${answer.error.message})`;
+      if (answer.role === 'silent') return `${name} (${said(answer.error)})`;
       return `${name} (${answer.role === 'standby' ? 'a standby, or read-only' : 'not found to be the primary yet'})`;
     });
     return new NoPrimaryError(`no host of DATABASE_URL takes writes: ${told.join(', ')}`);
   }
+}
+
+/** A name with several addresses fails with one error for each, and none of its own. */
+function said(error: Error): string {
+  return error.message || ((error as { code?: string }).code ?? error.name);
 }
 
 /** Where a client is to connect to, whatever its address says. */

@@ -83,7 +83,7 @@ describe('WakeUps', () => {
       wakeUps.sendDue(60_001); // everybody looks more often than that
       await turns();
       expect(sent()).toEqual(['due:400', 'due:300', 'due:0']);
-      expect((sent()).map(dueInOf)).toEqual([400, 300, 0]);
+      expect(sent().map(dueInOf)).toEqual([400, 300, 0]);
       expect(['ready', 'ready:5', 'cancel:due:7', 'due:x'].map(dueInOf)).toEqual(Array(4).fill(undefined));
       expect(earliestOf('due:5')).toBeUndefined();
     });
