@@ -80,6 +80,8 @@ export class ServiceProcess {
       LOG_FORMAT: 'json',
       DATA_DIR: dataDir,
       ADMIN_TOKEN: TOKEN,
+      // Steps of tests leave their effects anywhere.
+      STEP_SANDBOX: 'off',
       GOLDEN_PATHS_FILE: join(ROOT, 'goldenpaths.yaml'),
       ...env,
     };

@@ -25,7 +25,7 @@ export interface WebhookInstance extends QueueInstance {
 /** An instance with webhooks; without workers one that only takes them. */
 export async function startWebhooks(fixture: QueueFixture, options: InstanceOptions = {}): Promise<WebhookInstance> {
   const imports = [
-    ConfigModule.forRoot(new Settings()),
+    ConfigModule.forRoot(Object.assign(new Settings(), { STEP_SANDBOX: 'off' })),
     WebhooksModule.forRoot({ imports: [HttpModule], controller: true, delivers: options.workers !== 0 }),
   ];
   const instance = await fixture.start({ ...options, imports });
