@@ -36,6 +36,7 @@ class Service {
       cwd: dataDir,
       env: {
         ...{ PATH: process.env.PATH, PORT: '0', LOG_FORMAT: 'json', DATA_DIR: dataDir, ADMIN_TOKEN: TOKEN },
+        STEP_SANDBOX: process.env.STEP_SANDBOX ?? 'off',
         ...(process.env.DATABASE_URL ? { DATABASE_URL: process.env.DATABASE_URL } : {}),
         ...{ GOLDEN_PATHS_FILE: join(ROOT, 'goldenpaths.yaml'), RATE_LIMIT_PER_MINUTE: '0', ...env },
       },

@@ -37,6 +37,8 @@ export class WorkflowService {
       // Whoever fires schedules plans tasks.
       GOLDEN_PATHS_FILE: fileURLToPath(new URL('../../goldenpaths.yaml', import.meta.url)),
       DATA_DIR: folder,
+      // As the contestants run their commands.
+      STEP_SANDBOX: process.env.STEP_SANDBOX ?? 'off',
     });
     const app = AppModule.forRoot({ settings, databaseUrl, adminToken: 'bench-admin-token-0123456789' });
     const module = { module: BenchModule, imports: [app], providers: [NoOp] };

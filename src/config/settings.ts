@@ -3,10 +3,13 @@ import { IsIn, IsInt, IsNumber, IsOptional, IsString, Matches, Max, Min, MinLeng
 import { parseDuration } from '../common/duration.js';
 import { parseNetworks } from '../common/net-addresses.js';
 import { DatabaseUrlError, readDatabaseUrl } from '../database/hosts/database-url.js';
+import { parseSandboxBinds } from './sandbox-binds.js';
 
 export const ROLES = ['all', 'api', 'worker'] as const;
 export const POOLERS = ['none', 'transaction'] as const;
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export const SANDBOXES = ['auto', 'bubblewrap', 'off'] as const;
+export const STEP_NETWORKS = ['host', 'none'] as const;
 export const LOG_FORMATS = ['pretty', 'json'] as const;
 
 const between = (min: number, max: number) => `must be a whole number from ${min} to ${max}`;
@@ -139,6 +142,60 @@ export class Settings {
   @Min(0.001, seconds)
   @Max(86400, seconds)
   STEP_KILL_GRACE_SECONDS = 5;
+
+  /** Whether what steps run is kept apart from the service; `auto`: where bubblewrap works. */
+  @IsIn(SANDBOXES, { message: oneOf(SANDBOXES) })
+  STEP_SANDBOX: (typeof SANDBOXES)[number] = 'auto';
+
+  /** Files and folders of this machine that steps in a sandbox see besides the system. */
+  @ValidateBy({
+    name: 'binds',
+    validator: {
+      validate: areBinds,
+      defaultMessage: () =>
+        'must be a list of absolute paths such as /srv/cache, /srv/keys:ro, none of them / or in /proc or /dev',
+    },
+  })
+  STEP_SANDBOX_BIND = '';
+
+  /** The network of steps that do not say; `none` needs a sandbox. */
+  @IsIn(STEP_NETWORKS, { message: oneOf(STEP_NETWORKS) })
+  STEP_NETWORK: (typeof STEP_NETWORKS)[number] = 'host';
+
+  /** CPU time of each process of a step; 0 in this and the next four: no limit. */
+  @Type(() => Number)
+  @IsInt({ message: between(0, 31536000) })
+  @Min(0, { message: between(0, 31536000) })
+  @Max(31536000, { message: between(0, 31536000) })
+  STEP_LIMIT_CPU_SECONDS = 0;
+
+  /** Address space of each process of a step. */
+  @Type(() => Number)
+  @IsInt({ message: between(0, 1_000_000_000_000_000) })
+  @Min(0, { message: between(0, 1_000_000_000_000_000) })
+  @Max(1_000_000_000_000_000, { message: between(0, 1_000_000_000_000_000) })
+  STEP_LIMIT_MEMORY_BYTES = 0;
+
+  /** Processes of a step in a sandbox; without one, of the service's user. */
+  @Type(() => Number)
+  @IsInt({ message: between(0, 4194304) })
+  @Min(0, { message: between(0, 4194304) })
+  @Max(4194304, { message: between(0, 4194304) })
+  STEP_LIMIT_PROCESSES = 0;
+
+  /** The largest file that a step may write. */
+  @Type(() => Number)
+  @IsInt({ message: between(0, 1_000_000_000_000_000) })
+  @Min(0, { message: between(0, 1_000_000_000_000_000) })
+  @Max(1_000_000_000_000_000, { message: between(0, 1_000_000_000_000_000) })
+  STEP_LIMIT_FILE_BYTES = 0;
+
+  /** Files that each process of a step may have open. */
+  @Type(() => Number)
+  @IsInt({ message: between(0, 1048576) })
+  @Min(0, { message: between(0, 1048576) })
+  @Max(1048576, { message: between(0, 1048576) })
+  STEP_LIMIT_OPEN_FILES = 0;
 
   /** Tasks that may wait before new submissions are answered with 503. */
   @Type(() => Number)
@@ -275,6 +332,15 @@ function wrongUrl(url: string): string {
 function areNetworks(text: string): boolean {
   try {
     parseNetworks(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function areBinds(text: string): boolean {
+  try {
+    parseSandboxBinds(text);
     return true;
   } catch {
     return false;

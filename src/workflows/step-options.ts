@@ -1,3 +1,6 @@
+import type { StepSandbox } from './process/sandbox.js';
+import type { StepLimits } from './process/step-limits.js';
+
 /** Injection token of `StepOptions`. */
 export const STEP_OPTIONS = Symbol('STEP_OPTIONS');
 
@@ -5,4 +8,7 @@ export const STEP_OPTIONS = Symbol('STEP_OPTIONS');
 export interface StepOptions {
   /** Seconds a step has between SIGTERM and SIGKILL. */
   readonly killGraceSeconds: number;
+  /** Without one, steps run as any process of the service's user. */
+  readonly sandbox?: StepSandbox;
+  readonly limits?: StepLimits;
 }

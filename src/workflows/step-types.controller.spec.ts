@@ -10,13 +10,16 @@ it('lists the step types, and what each lacks on this machine', async () => {
       return type === 'bash' ? [] : ['terraform'];
     },
   };
-  expect(await new StepTypesController(registry as unknown as StepRegistry).list()).toEqual([
-    { type: 'bash', description: 'Runs bash.', usable: true, missing: [], schema: { type: 'object' } },
+  const sandbox = { mode: 'off', reason: 'STEP_SANDBOX is off' } as const;
+  const options = { killGraceSeconds: 1, sandbox: { ...sandbox, network: 'host' } as const };
+  expect(await new StepTypesController(registry as unknown as StepRegistry, options).list()).toEqual([
+    { type: 'bash', description: 'Runs bash.', usable: true, missing: [], sandbox, schema: { type: 'object' } },
     {
       type: 'terraform',
       description: 'Runs terraform.',
       usable: false,
       missing: ['terraform'],
+      sandbox,
       schema: { type: 'object' },
     },
   ]);

@@ -1,11 +1,11 @@
-import { resolve, join } from 'node:path';
 import { Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { parseNetworks } from '../common/net-addresses.js';
 import { SafeFetch } from '../common/safe-fetch.js';
 import { Settings } from '../config/settings.js';
 import { SECRET_OPTIONS, type SecretOptions, SecretSource } from './secrets/secret-source.js';
-import { STEP_OPTIONS, type StepOptions } from './step-options.js';
+import { STEP_OPTIONS } from './step-options.js';
+import { readStepOptions, workspacesDir } from './read-step-options.js';
 import { StepRegistry } from './step-registry.js';
 import { STEP_TYPES } from './steps/step-types.js';
 import { ScriptRunner } from './steps/script-runner.js';
@@ -20,7 +20,7 @@ import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
     {
       provide: STEP_OPTIONS,
       inject: [Settings],
-      useFactory: (settings: Settings): StepOptions => ({ killGraceSeconds: settings.STEP_KILL_GRACE_SECONDS }),
+      useFactory: readStepOptions,
     },
     {
       provide: EXECUTOR_OPTIONS,
@@ -38,7 +38,7 @@ import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
     {
       provide: WORKSPACES_DIR,
       inject: [Settings],
-      useFactory: (settings: Settings) => resolve(settings.WORKSPACES_DIR ?? join(settings.DATA_DIR, 'workspaces')),
+      useFactory: workspacesDir,
     },
     {
       provide: SafeFetch,
@@ -63,6 +63,6 @@ import { Workspaces, WORKSPACES_DIR } from './workspaces.js';
     ScriptRunner,
     ...STEP_TYPES,
   ],
-  exports: [WorkflowExecutor, StepRegistry, ScriptRunner, SafeFetch],
+  exports: [WorkflowExecutor, StepRegistry, STEP_OPTIONS, ScriptRunner, SafeFetch],
 })
 export class WorkflowsModule {}

@@ -38,7 +38,7 @@ export interface ScheduleInstance extends QueueInstance {
 export async function startSchedules(fixture: QueueFixture, options: InstanceOptions = {}): Promise<ScheduleInstance> {
   const fires = options.workers !== 0;
   const imports = [
-    ConfigModule.forRoot(new Settings()),
+    ConfigModule.forRoot(Object.assign(new Settings(), { STEP_SANDBOX: 'off' })),
     SchedulesModule.forRoot({ imports: [PlannerModule], planner: AnyPlanner, controller: false, fires }),
   ];
   const instance = await fixture.start({ ...options, imports });

@@ -82,6 +82,8 @@ export class ServiceProcess {
       ADMIN_TOKEN: TOKEN,
       // Some tests ask as fast as they can.
       RATE_LIMIT_PER_MINUTE: '0',
+      // Steps of tests leave their effects anywhere.
+      STEP_SANDBOX: 'off',
       GOLDEN_PATHS_FILE: join(ROOT, 'goldenpaths.yaml'),
       ...env,
     };

@@ -1,11 +1,13 @@
 /**
- * A service that runs one step, for tests that kill or stop it: `node --import tsx step-service.ts <script> <lease ms>`.
- * Its lease is renewed every tenth of its length for as long as this process runs.
+ * A service that runs one step, for tests that kill or stop it: `node --import tsx step-service.ts <script> <lease ms>`,
+ * with a third argument in a sandbox with that workspace, in a folder of workspaces. Its lease is renewed every tenth of
+ * its length for as long as this process runs.
  */
 import { dirname } from 'node:path';
+import { openSandbox } from '../../src/workflows/process/sandbox.js';
 import { runWatched } from '../../src/workflows/process/watched-process.js';
 
-const [script, length] = process.argv.slice(2) as [string, string];
+const [script, length, workspace] = process.argv.slice(2) as [string, string, string?];
 const lease = Number(length);
 let deadline = performance.now() + lease;
 const listeners = new Set<() => void>();
@@ -16,8 +18,9 @@ setInterval(() => {
 
 const end = await runWatched({
   script,
-  cwd: dirname(script),
-  env: { PATH: process.env.PATH ?? '' },
+  cwd: workspace ?? dirname(script),
+  env: { PATH: process.env.PATH ?? '', ...(workspace === undefined ? {} : { HOME: workspace }) },
+  ...(workspace === undefined ? {} : { sandbox: await sandboxFor(workspace) }),
   lease: {
     deadline: () => deadline,
     onRenewed: (listener) => {
@@ -31,3 +34,9 @@ const end = await runWatched({
 });
 process.stdout.write(`${JSON.stringify(end)}\n`);
 process.exit(0);
+
+async function sandboxFor(workspace: string) {
+  const places = { binds: [], dataDir: dirname(workspace), workspacesDir: dirname(workspace) };
+  const sandbox = await openSandbox({ wanted: 'bubblewrap', network: 'host', maxProcesses: 0, ...places });
+  return sandbox.bubblewrap!.command({ writable: [workspace], network: 'host' });
+}

@@ -40,7 +40,7 @@ export async function startWebhooks(
   { times = {}, ...options }: WebhookOptions = {},
 ): Promise<WebhookInstance> {
   const imports = [
-    ConfigModule.forRoot(new Settings()),
+    ConfigModule.forRoot(Object.assign(new Settings(), { STEP_SANDBOX: 'off' })),
     WebhooksModule.forRoot({
       imports: [HttpModule],
       controller: true,

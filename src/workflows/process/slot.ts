@@ -1,6 +1,15 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { closeSync, constants, existsSync, openSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { basename, join } from 'node:path';
@@ -19,6 +28,10 @@ export interface RunRequest {
   readonly exported: readonly string[];
   /** The same of variables that bash would act on, or not hand on. */
   readonly others: readonly string[];
+  /** `ulimit` commands. */
+  readonly limits: readonly string[];
+  /** What the script's shell is started by, and arguments which no list of processes shows. */
+  readonly sandbox?: { readonly command: readonly string[]; readonly args: readonly string[] };
 }
 
 /**
@@ -33,6 +46,7 @@ export class Slot {
   /** What the watcher says; it ends when the watcher does. */
   readonly reports: Socket;
   private readonly request: string;
+  private readonly arguments: string;
   /** Both ways, so that they open without a reader; nothing is read from them here. */
   private incoming: { requests: number; orders: number } | undefined;
   /** Keeps the reports from ending before the watcher has opened them. */
@@ -41,6 +55,7 @@ export class Slot {
   private constructor(private readonly path: string) {
     this.name = basename(path);
     this.request = join(path, 'request');
+    this.arguments = join(path, 'arguments');
     const opened = openAll(path, [
       ['requests', O_RDWR],
       ['orders', O_RDWR],
@@ -91,17 +106,27 @@ export class Slot {
   }
 
   /** Asks for a run. What it is told may be secret, so it is kept only until `heard`. */
-  ask(marker: string, seconds: string, { cwd, script, exported, others }: RunRequest): void {
-    const text = `MAPFILE=(${quoted(exported)})\nset -- ${quoted([cwd, script, ...others])}\n`;
-    writeFileSync(this.request, text, { mode: 0o600 });
+  ask(marker: string, seconds: string, { cwd, script, exported, others, limits, sandbox }: RunRequest): void {
+    const lines = [...limits, `MAPFILE=(${quoted(exported)})`, `set -- ${quoted([cwd, script, ...others])}`];
+    if (sandbox) {
+      lines.push(`sandbox=(${quoted(sandbox.command)})`);
+      writeFileSync(this.arguments, sandbox.args.map((word) => `${word}\0`).join(''), { mode: 0o600 });
+    }
+    writeFileSync(this.request, `${lines.join('\n')}\n`, { mode: 0o600 });
     if (this.incoming) writeSync(this.incoming.requests, `${marker} ${seconds}\n`);
   }
 
   /** The watcher has read the request, or never will. */
   heard(): void {
     removeFile(this.request);
+    removeFile(this.arguments);
     if (this.keeper !== undefined) closeSync(this.keeper);
     this.keeper = undefined;
+  }
+
+  /** What bwrap has said of the last run in a sandbox. */
+  sandboxStatus(): string {
+    return readFileSync(join(this.path, 'status'), 'utf8');
   }
 
   order(line: string): void {
@@ -138,7 +163,7 @@ function removeFile(path: string): void {
 }
 
 /** Words that bash reads as they are. */
-function quoted(words: readonly string[]): string {
+export function quoted(words: readonly string[]): string {
   return words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
 }
 

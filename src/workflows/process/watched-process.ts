@@ -3,8 +3,9 @@ import { closeSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AbortReason, RunLease } from '../../queue/task-handler.js';
+import { SCRIPT_INSIDE, type SandboxCommand, scriptArguments } from './bubblewrap.js';
 import { OutputPump } from './output-pump.js';
-import type { Slot } from './slot.js';
+import { quoted, type Slot } from './slot.js';
 import { type WatcherHost, watcherHost } from './watcher-host.js';
 
 /** The variable that marks a script's processes, so that those which leave its process group are found. */
@@ -22,12 +23,19 @@ export interface WatchedScript {
   readonly timeoutMs?: number;
   /** Aborted with an `AbortReason` as its reason. */
   readonly signal: AbortSignal;
+  /** `ulimit` commands for the script. */
+  readonly limits?: readonly string[];
+  /** Without one it runs as any process of this user's. */
+  readonly sandbox?: SandboxCommand;
   /** Takes a chunk of output and resolves when the next one may come. */
   onOutput(stream: 'stdout' | 'stderr', chunk: Buffer): Promise<void>;
 }
 
 export interface WatchedEnd {
-  /** Null when a signal ended the script, or when nobody can say; but 128 + n for HUP, INT, PIPE and TERM. */
+  /**
+   * Null when a signal ended the script, or when nobody can say; but 128 + n for HUP, INT, PIPE and TERM, and in a sandbox
+   * for all signals.
+   */
   readonly exitCode: number | null;
   /** The name of the signal that ended the script. */
   readonly signal: string | null;
@@ -59,7 +67,8 @@ export function isSetByEnv(name: string): boolean {
  * Runs a bash script in a process group of its own, under a watcher (`watcher.sh`) that ends the group when the lease is
  * over, when it is told to, and when this process is gone. Resolves when the group has ended and its output has been
  * delivered. Rejects when the script could not be started, when `onOutput` rejects (the script is killed then), and when
- * the watcher was ended by others, so that nobody knows how the script ended; its group has been killed then, too.
+ * the watcher was ended by others, so that nobody knows how the script ended; its group has been killed then, too. In a
+ * sandbox `the group` is all that the script has started.
  */
 export async function runWatched(script: WatchedScript): Promise<WatchedEnd> {
   const host = await watcherHost().catch(startFailure);
@@ -93,8 +102,8 @@ class WatchedProcess {
   private readonly over: Promise<void>;
   private end = () => {};
   private report = '';
-  /** A file that is only there for this run. */
-  private written: string | undefined;
+  /** Files that are only there for this run. */
+  private readonly written: string[] = [];
   private startError: Error | undefined;
   /** Set by an order that came before the start. */
   private early = false;
@@ -144,26 +153,23 @@ class WatchedProcess {
       reports.unref().off('data', onReport).off('close', this.end);
       Object.values(this.timers).forEach(clearTimeout);
       if (this.pumps.length === 0) this.output.forEach((fd) => closeSync(fd));
-      if (this.written !== undefined) this.slot.removeScript(this.written);
+      for (const path of this.written) this.slot.removeScript(path);
       if (!this.leftNothing) this.slot.close();
     }
   }
 
   private start(): void {
-    const { script, cwd, env, lease } = this.script;
-    const exported: string[] = [];
-    const others: string[] = [];
-    for (const [name, value] of Object.entries(env)) {
-      if (name !== RUN_MARKER) (NOT_FOR_BASH.test(name) ? others : exported).push(`${name}=${value}`);
-    }
-    if ([cwd, ...exported, ...others].some((entry) => entry.includes('\0'))) {
+    const { script, cwd, env, lease, limits = [] } = this.script;
+    const entries = Object.entries(env).filter(([name]) => name !== RUN_MARKER);
+    if ([cwd, ...entries.flat()].some((text) => text.includes('\0'))) {
       this.failStart('its environment or its working directory holds a NUL character');
       return;
     }
     try {
-      const path = typeof script === 'string' ? script : (this.written = this.slot.writeScript(script.text));
+      const path = typeof script === 'string' ? script : this.write(script.text);
+      const marker = aMarker();
       const limit = seconds(lease.deadline() - performance.now());
-      this.slot.ask(aMarker(), limit, { cwd, script: path, exported, others });
+      this.slot.ask(marker, limit, { cwd, limits, ...this.invocation(path, marker, entries) });
     } catch (error) {
       this.failStart((error as Error).message);
       return;
@@ -173,6 +179,35 @@ class WatchedProcess {
       // The next script gets another host.
       this.host.kill();
     }, START_LIMIT_MS);
+  }
+
+  /** The script and its environment, for bash itself or for the sandbox around it. */
+  private invocation(script: string, marker: string, env: readonly (readonly [name: string, value: string])[]) {
+    const { sandbox, cwd } = this.script;
+    const variables = (special: boolean) =>
+      env.filter(([name]) => NOT_FOR_BASH.test(name) === special).map(([name, value]) => `${name}=${value}`);
+    const [exported, others] = [variables(false), variables(true)];
+    if (!sandbox) return { script, exported, others };
+    const inside = {
+      script,
+      others: others.length === 0 ? undefined : this.write(`set -- /usr/bin/env -- ${quoted(others)} "$@"\n`),
+      cwd,
+      env: [...exported, `${RUN_MARKER}=${marker}`],
+    };
+    const { command, args } = sandbox;
+    return {
+      script: SCRIPT_INSIDE,
+      exported: [],
+      others: [],
+      sandbox: { command, args: [...args, ...scriptArguments(inside)] },
+    };
+  }
+
+  /** A file beside the pipes, for as long as the run. */
+  private write(text: string): string {
+    const path = this.slot.writeScript(text);
+    this.written.push(path);
+    return path;
   }
 
   /** Has no effect on a script that has started. A watcher that starts after all finds its orders at an end. */
@@ -297,6 +332,9 @@ class WatchedProcess {
     // An order that came after the end changes nothing; a forced end without an order was the lease's.
     const ended = forced ? (asked ?? 'aborted') : 'exited';
     const code = Number(status);
+    if (this.script.sandbox && code !== 0 && ended === 'exited' && !this.slot.sandboxStatus().includes('"exit-code"')) {
+      throw new Error('its sandbox could not be set up: its output has the words of bwrap');
+    }
     const killed = code > 128 && new RegExp(`: +${this.group} [A-Z]`).test(this.report);
     return killed
       ? { exitCode: null, signal: signalName(code - 128) ?? `signal ${code - 128}`, ended }

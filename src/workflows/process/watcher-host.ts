@@ -130,7 +130,7 @@ export async function watcherHost(): Promise<WatcherHost> {
  * Scripts and requests may hold secrets, which stay off the disk where they can; and an ext4 that has just seen many files
  * go takes long to find room for a new one. Whoever sets TMPDIR wants it to be used.
  */
-function slotsDirectory(): string {
+export function slotsDirectory(): string {
   if (process.env.TMPDIR) return tmpdir();
   try {
     accessSync(SHARED_MEMORY, constants.W_OK | constants.X_OK);
@@ -140,7 +140,7 @@ function slotsDirectory(): string {
   }
 }
 
-function findBash(): string {
+export function findBash(): string {
   const directories = [...(process.env.PATH ?? '').split(delimiter), '/bin', '/usr/bin', '/usr/local/bin'];
   for (const directory of directories) {
     if (!directory.startsWith('/')) continue;

@@ -9,13 +9,15 @@
 #   requests pipe, a line for each run: <marker> <seconds>
 #   request  of that run, in quoted words that bash reads at once: `MAPFILE=(NAME=value ...)`, the script's environment, and
 #            `set -- <working directory> <script> [NAME=value ...]`, with variables on which bash itself would act, and
-#            which env(1) therefore has to set
+#            which env(1) therefore has to set; before them `ulimit` commands. With `sandbox=(bwrap ...)` that is what is
+#            run, with the command as its last arguments: it reads the rest of its own from `arguments` (fd 7), the
+#            environment with it, and writes to `status` (fd 8) which process is the first one inside
 #   orders   pipe, a line each; the command is killed when the time is over, and when the pipe closes:
 #              renew <seconds>   sets the time left
 #              term <seconds>    SIGTERM to the group, and sets the time left
 #              kill              SIGKILL, as when the time is over
-#            (and `run <process group> <marker> <seconds>` and `done` from the watcher itself). What comes between two runs
-#            came too late, and has no effect: the service gives no order before it has read `started`.
+#            (and `run <process group> <marker> <seconds> [sandbox]` and `done` from the watcher itself). What comes between
+#            two runs came too late, and has no effect: the service gives no order before it has read `started`.
 #   answers  pipe between the watcher's two processes
 #   reports  pipe, a line each:
 #              started <process group> <watcher>     before the command's first instruction
@@ -28,6 +30,10 @@
 #
 # A watcher is two processes: one starts the command and waits for it; a subshell of its own group obeys the orders. Either
 # one is enough to end the command's group, so a step that kills its parent gains nothing.
+#
+# The group of a sandbox is bwrap alone. It waits for the first process inside, a shell that waits for the command, which
+# is in that shell's group and session. When that shell ends the kernel ends all that is inside, whatever it has done to
+# leave its group, and bwrap ends after it: whoever has seen the end of bwrap has seen the end of the tree.
 
 # True when a member of the group is more than a zombie. Under a PID 1 that reaps nothing, zombies stay members for good.
 group_runs() {
@@ -44,12 +50,49 @@ group_runs() {
   return 1
 }
 
+# The first process inside the sandbox; none before there is one.
+inner() {
+  local line
+  [ -n "$sandbox" ] && IFS= read -r line <"$slot/status" && [[ $line =~ \"child-pid\":\ ([0-9]+) ]] && inner=${BASH_REMATCH[1]}
+}
+
+# True when the command has begun: when that first process has a child in its group.
+inner_runs() {
+  local file line
+  for file in /proc/[0-9]*/stat; do
+    line=
+    IFS= read -r -d '' line <"$file"
+    # shellcheck disable=SC2086
+    set -- ${line##*) }
+    if [ "${2-}" = "$inner" ] && [ "$3" = "$inner" ]; then return 0; fi
+  done
+  return 1
+}
+
+# SIGTERM for the command in a sandbox: bwrap would end at once, and all with it. The first process inside is deaf to it; a
+# command that is about to begin is waited for, or it would never hear of the signal.
+terminate_inner() {
+  local inner round
+  for ((round = 0; round < 50; round++)); do
+    kill -0 "$group" || return 1
+    if inner && inner_runs; then
+      kill -TERM -- "-$inner"
+      kill -CONT -- "-$inner"
+      return 0
+    fi
+    sleep 0.02
+  done
+  kill -KILL -- "-$group"
+}
+
 # Returns when the group is empty, after two seconds at most. The signal is repeated for what was forked meanwhile. The
-# group's number cannot have been given to others: as long as it has members, it is not free.
+# group's number cannot have been given to others: as long as it has members, it is not free. From a sandbox bwrap is not
+# taken away while it can still wait for what is inside.
 end_group() {
-  local round
+  local round inner
   for ((round = 0; round < 100; round++)); do
-    kill -KILL -- "-$group" || return 0
+    kill -0 -- "-$group" || return 0
+    { ((round < 25)) && inner && kill -KILL "$inner"; } || kill -KILL -- "-$group" || return 0
     if ((round % 5 == 1)) && ! group_runs; then return 0; fi
     sleep 0.02
   done
@@ -73,7 +116,7 @@ sweep() {
 # Serves the run that has just been announced, to its end. Answers 0 when it has killed the group and swept; when the
 # watcher says `done` before that, 2 if the group was told to end, and 1 if not. Only that last one leaves all in order.
 obey_for_run() {
-  local left=$1 order seconds ordered=1
+  local left=$1 sandbox=$2 order seconds ordered=1
   while
     if ((BASH_VERSINFO[0] < 4)); then
       # Whole seconds only, and 0 would be no limit at all.
@@ -86,10 +129,13 @@ obey_for_run() {
     renew) left=$seconds ;;
     term)
       left=$seconds
-      # The command may have ended just before.
-      kill -TERM -- "-$group" && ordered=2
-      # A stopped process would see SIGTERM only after the grace.
-      kill -CONT -- "-$group"
+      # The command may have ended just before. A stopped process would see SIGTERM only after the grace.
+      if [ -n "$sandbox" ]; then
+        terminate_inner && ordered=2
+      else
+        kill -TERM -- "-$group" && ordered=2
+        kill -CONT -- "-$group"
+      fi
       ;;
     done)
       echo "$ordered" >&8
@@ -105,10 +151,10 @@ obey_for_run() {
 }
 
 obey() {
-  local order group marker left
-  while read -r -u 3 order group marker left; do
+  local order group marker left sandbox
+  while read -r -u 3 order group marker left sandbox; do
     case $order in
-    run) obey_for_run "$left" || exit ;;
+    run) obey_for_run "$left" "$sandbox" || exit ;;
     # The command was never started.
     done) echo 1 >&8 ;;
     esac
@@ -121,12 +167,13 @@ obey() {
 # and the end of the orders come in this order.
 announce() {
   local own=${BASHPID:-$(exec sh -c 'echo $PPID')}
-  echo "run $own $marker $left" 9<>"$slot/orders" >&9 && echo "started $own $self" >&6
+  echo "run $own $marker $left ${sandbox[0]:+sandbox}" 9<>"$slot/orders" >&9 && echo "started $own $self" >&6
 }
 
 # Becomes the command. The script's variables may have the names of those here: once they are exported, nothing is used but
 # the arguments.
 become() {
+  local sandbox=()
   trap - HUP INT PIPE TERM
   # All of it before the word that it has begun, with which the service empties the file.
   . ./request
@@ -134,7 +181,14 @@ become() {
     echo 'failed cwd' >&6
     exit
   fi
+  # Before the word, too: whoever obeys may read `status`, and what an earlier run has left there is gone.
+  if [ -n "${sandbox[0]}" ]; then exec 7<"$slot/arguments" 8>"$slot/status"; fi
   announce || exit
+  if [ -n "${sandbox[0]}" ]; then
+    # Nothing of the script's variables: bwrap must not load or do what these say.
+    exec -c "${sandbox[@]}" "$BASH" --norc --noprofile "$2" >&4 2>&5 3>&- 4>&- 5>&- 6>&-
+    exit 127
+  fi
   if (($# > 2)); then
     set -- /usr/bin/env -- "${@:3}" "$BASH" --norc --noprofile "$2"
   else
@@ -146,7 +200,7 @@ become() {
 }
 
 watch() {
-  local marker left self group control status answer forced slot=$PWD
+  local marker left self group control status answer forced sandbox='' slot=$PWD
   # To open one end of a named pipe blocks until the other end is open, forever if the service has died. Both ends at
   # once never block; closing that again leaves this shell with one end, and with an end of file if nobody has the other.
   # shellcheck disable=SC2094

@@ -4,6 +4,7 @@ import { isMapping } from '../../common/yaml/is-mapping.js';
 import type { ResolvedStep, StepConfig, StepContext, StepResult, StepRunner, StepSchema } from '../step-runner.js';
 import { StepType } from '../step-type.decorator.js';
 import { commandLine, quote } from './command-line.js';
+import { NETWORK_FIELD } from './network-field.js';
 import { withScratch } from './scratch.js';
 import { ScriptRunner } from './script-runner.js';
 import { existingInWorkspace } from './workspace-path.js';
@@ -69,6 +70,7 @@ export class AnsibleStep implements StepRunner {
         examples: [['install']],
       },
       check: { type: 'boolean', description: 'Changes nothing, and says what it would change.', examples: [true] },
+      network: NETWORK_FIELD,
     },
     not: { required: ['workingDir', 'path'] },
   };

@@ -51,7 +51,7 @@ describe('BashStep', () => {
       [{ command: 'a', script: 'a' }, ['script'], "'command' and 'script' cannot stand together", 'Keep one of them.'],
       [{ comand: 'a' }, ['comand'], "unknown key 'comand'", "Did you mean 'command'?"],
       [{ scrpit: 'a' }, ['scrpit'], "unknown key 'scrpit'", "Did you mean 'script'?"],
-      [{ command: 'a', retries: 1 }, ['retries'], "unknown key 'retries'", 'Known here: command, script.'],
+      [{ command: 'a', retries: 1 }, ['retries'], "unknown key 'retries'", 'Known here: command, script, network.'],
     ])('is refused where it is %j', (config, path, message, hint) => {
       const problems = new CompiledSchema(step.schema).problems(config);
       expect(problems).toHaveLength(1);

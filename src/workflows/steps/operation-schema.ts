@@ -1,4 +1,5 @@
 import type { StepSchema } from '../step-runner.js';
+import { NETWORK_FIELD } from './network-field.js';
 
 export interface Operation {
   /** The fields it uses; others are a mistake. */
@@ -8,7 +9,9 @@ export interface Operation {
   readonly rules?: Readonly<Record<string, unknown>>;
 }
 
-/** The schema of a type whose steps do one of several operations, the first one unless they name another. */
+/**
+ * The schema of a type whose steps do one of several operations with a program, the first one unless they name another.
+ */
 export function operationSchema(
   fields: Readonly<Record<string, object>>,
   operations: Readonly<Record<string, Operation>>,
@@ -26,7 +29,7 @@ export function operationSchema(
     type: 'object',
     additionalProperties: false,
     ...(options.named ? { required: ['operation'] } : {}),
-    properties: { operation, ...fields },
+    properties: { operation, ...fields, network: NETWORK_FIELD },
     allOf: Object.entries(operations).map(([name, { fields: used, required = [], rules = {} }]) => ({
       if: {
         properties: { operation: { const: name } },

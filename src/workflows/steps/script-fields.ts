@@ -1,4 +1,5 @@
 import type { StepConfig, StepSchema } from '../step-runner.js';
+import { NETWORK_FIELD } from './network-field.js';
 
 /** A config that is a script, under either of its names. */
 export const SCRIPT_SCHEMA: StepSchema = {
@@ -12,6 +13,7 @@ export const SCRIPT_SCHEMA: StepSchema = {
       examples: ['echo hello'],
     },
     script: { type: 'string', format: 'script', description: 'Another name for `command`.', examples: ['echo hello'] },
+    network: NETWORK_FIELD,
   },
   oneOf: [{ required: ['command'] }, { required: ['script'] }],
 };

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { Inject, Injectable } from '@nestjs/common';
+import type { StepSandbox } from '../process/sandbox.js';
+import { limitBehind, limitCommands, type StepLimits } from '../process/step-limits.js';
 import { RUN_MARKER, runWatched, signalName, type WatchedEnd } from '../process/watched-process.js';
 import { removeTree } from '../remove-tree.js';
 import { STEP_OPTIONS, type StepOptions } from '../step-options.js';
@@ -39,6 +41,8 @@ export class ScriptRunner {
         killGraceSeconds: this.options.killGraceSeconds,
         ...(step.timeoutSeconds === undefined ? {} : { timeoutMs: step.timeoutSeconds * 1000 }),
         signal: context.signal,
+        limits: limitCommands(this.options.limits ?? {}, this.options.sandbox?.bubblewrap !== undefined),
+        ...sandboxOf(this.options.sandbox, step, context),
         onOutput: (stream, chunk) => context.write(stream, chunk),
       });
       return await this.result(step, end, output);
@@ -64,7 +68,7 @@ export class ScriptRunner {
     const errorMessage =
       end.exitCode === 0
         ? `step '${step.name}' ended well, but its outputs cannot be used: the file STEP_OUTPUT ${problem}`
-        : `step '${step.name}' ${describeEnd(end)}`;
+        : `step '${step.name}' ${describeEnd(end, this.options.limits ?? {})}`;
     return { status: 'failed', cause: 'step_failed', ...exitCode, errorMessage, outputs };
   }
 }
@@ -92,9 +96,24 @@ function environment(
   return env;
 }
 
-function describeEnd({ exitCode, signal }: WatchedEnd): string {
-  if (exitCode === null) return `was ended by signal ${signal}`;
+function describeEnd({ exitCode, signal }: WatchedEnd, limits: StepLimits): string {
   // The shell's way to say that a command in the script was ended by a signal.
-  const ofCommand = exitCode > 128 ? signalName(exitCode - 128) : undefined;
-  return `ended with exit code ${exitCode}${ofCommand ? ` (128 + ${ofCommand})` : ''}`;
+  const ofCommand = exitCode !== null && exitCode > 128 ? signalName(exitCode - 128) : undefined;
+  const limit = limitBehind(signal ?? ofCommand, limits);
+  const why = limit === undefined ? '' : `: ${limit}`;
+  if (exitCode === null) return `was ended by signal ${signal}${why}`;
+  return `ended with exit code ${exitCode}${ofCommand ? ` (128 + ${ofCommand})` : ''}${why}`;
+}
+
+/** The sandbox of one step; throws where it asks for what cannot be had here. */
+function sandboxOf(sandbox: StepSandbox | undefined, { config }: ResolvedStep, context: StepContext) {
+  // A type of somebody else's may mean something of its own.
+  const asked = config.network === 'none' || config.network === 'host' ? config.network : undefined;
+  const network = asked ?? sandbox?.network ?? 'host';
+  const problem = sandbox ? sandbox.networkProblem : 'STEP_SANDBOX is off';
+  if (network === 'none' && problem !== undefined) {
+    throw new Error(`it is to run without network, which cannot be done on this worker: ${problem}`);
+  }
+  const writable = [context.workspace, context.runDir];
+  return sandbox?.bubblewrap ? { sandbox: sandbox.bubblewrap.command({ writable, network }) } : {};
 }
