@@ -2,6 +2,7 @@ import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common'
 import { APP_FILTER } from '@nestjs/core';
 import { AuditModule } from './audit/audit.module.js';
 import { AuthModule } from './auth/auth.module.js';
+import { authEntities } from './auth/keys/api-key.entity.js';
 import { ProblemFilter } from './common/problem/problem.filter.js';
 import { ConfigModule } from './config/config.module.js';
 import { Settings } from './config/settings.js';
@@ -13,6 +14,7 @@ import { GoldenPathsModule } from './golden-paths/golden-paths.module.js';
 import { HealthModule } from './health/health.module.js';
 import { queueEntities } from './queue/entities.js';
 import { QueueModule } from './queue/queue.module.js';
+import { LedgerStore } from './queue/store/ledger-store.js';
 import { scheduleEntities } from './schedules/schedule.entity.js';
 import { SchedulesModule } from './schedules/schedules.module.js';
 import { ExecutionPlanner } from './specs/execution-planner.js';
@@ -46,9 +48,9 @@ export class AppModule {
         DatabaseModule.forRoot({
           url: databaseUrl,
           poolSize: settings.DATABASE_POOL_SIZE,
-          entities: [...queueEntities, ...scheduleEntities, ...webhookEntities],
+          entities: [...queueEntities, ...scheduleEntities, ...webhookEntities, ...authEntities],
         }),
-        AuthModule.forRoot(adminToken),
+        AuthModule.forRoot({ adminToken, ledger: LedgerStore, controller: servesApi }),
         QueueModule.forRootAsync({
           imports: [WorkflowsModule],
           handler: { useExisting: WorkflowExecutor },

@@ -23,7 +23,11 @@ export function loadSettings(env: Readonly<Record<string, string | undefined>>):
 }
 
 export function settingNames(): string[] {
-  return [...Object.keys(new Settings()), 'DATABASE_URL', 'ADMIN_TOKEN', 'WORKSPACES_DIR', 'CALLBACK_SECRET'];
+  return [
+    ...Object.keys(new Settings()),
+    ...['DATABASE_URL', 'ADMIN_TOKEN', 'WORKSPACES_DIR', 'CALLBACK_SECRET'],
+    ...['OIDC_ISSUER', 'OIDC_AUDIENCE', 'OIDC_JWKS_URL', 'OIDC_ROLE_MAP', 'OIDC_SCOPES_CLAIM'],
+  ];
 }
 
 const SECRET = new Set(['DATABASE_URL', 'ADMIN_TOKEN', 'CALLBACK_SECRET']);

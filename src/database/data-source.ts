@@ -13,6 +13,7 @@ import { Idempotency1764600000000 } from './migrations/1764600000000-idempotency
 import { Promises1764700000000 } from './migrations/1764700000000-promises.js';
 import { Seals1764800000000 } from './migrations/1764800000000-seals.js';
 import { Webhooks1764900000000 } from './migrations/1764900000000-webhooks.js';
+import { ApiKeys1765500000000 } from './migrations/1765500000000-api-keys.js';
 
 /** Any number that no other program on the same database uses for an advisory lock. */
 const MIGRATION_LOCK = 7_381_001;
@@ -32,6 +33,7 @@ export const migrations = [
   Promises1764700000000,
   Seals1764800000000,
   Webhooks1764900000000,
+  ApiKeys1765500000000,
 ];
 
 export function dataSourceOptions(url: string, poolSize = 10) {

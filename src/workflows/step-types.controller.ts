@@ -1,5 +1,6 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { Requires } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { StepRegistry } from './step-registry.js';
 import { stepPath } from './steps/script-runner.js';
@@ -15,6 +16,7 @@ export class StepTypesController {
 
   /** All step types by name, with the fields of each, and whether this instance has the programs it needs. */
   @Get()
+  @Requires('catalogue:read')
   async list(): Promise<StepTypeView[]> {
     const path = stepPath({});
     return Promise.all(
