@@ -91,6 +91,24 @@ describe('the settings', () => {
     expect(complaints({ [name]: value })).toEqual([`${name} is (not shown): it ${rule}`]);
   });
 
+  const OIDC = { OIDC_ISSUER: 'https://id.example.com', OIDC_AUDIENCE: 'turnpike', OIDC_ROLE_MAP: 'devs:author' };
+
+  it('take an identity provider with all that it needs', () => {
+    expect(loadSettings(OIDC)).toMatchObject({ ...OIDC, OIDC_NAME_CLAIM: 'sub', OIDC_ROLES_CLAIM: 'groups' });
+    expect(loadSettings({ ...OIDC, OIDC_ISSUER: 'http://localhost:8080/realms/a' })).toBeDefined();
+  });
+
+  it.each([
+    [{ OIDC_ISSUER: 'https://id.example.com' }, 'it needs OIDC_AUDIENCE and OIDC_ROLE_MAP as well'],
+    [{ ...OIDC, OIDC_ISSUER: '' }, 'it needs OIDC_ISSUER as well'],
+    [{ ...OIDC, OIDC_ISSUER: 'id.example.com' }, 'the address of the issuer'],
+    [{ ...OIDC, OIDC_ROLE_MAP: 'devs:autor' }, 'it must be a list of <value of the claim>:<role>'],
+    [{ ...OIDC, OIDC_ROLE_MAP: 'devs' }, 'it must be a list of <value of the claim>:<role>'],
+    [{ ...OIDC, OIDC_JWKS_URL: 'keys' }, 'the address of a JSON Web Key Set'],
+    [{ OIDC_SCOPES_CLAIM: 'apps' }, 'it needs OIDC_ISSUER as well'],
+    [{ INLINE_WORKFLOWS: 'no' }, 'it must be one of on, off'],
+  ])('refuse %j', (env, rule) => expect(complaints(env)[0]).toContain(rule));
+
   it('are refused all at once', () => {
     const names = complaints({ PORT: 'x', ROLE: 'x', LOG_LEVEL: 'x' }).map((line) => line.split(' ')[0]);
     expect(names.sort()).toEqual(['LOG_LEVEL', 'PORT', 'ROLE']);

@@ -76,10 +76,7 @@ describe('approval', () => {
       { approvers: 'ada' },
       `approvers: 'approvers' must be a list, but is the text 'ada' | Write a list: approvers: ["ada"]`,
     ],
-    [
-      { approvers: ['ada', 'role:aprover'] },
-      `approvers.1: there is no role 'aprover' | Did you mean 'role:approver'?`,
-    ],
+    [{ approvers: ['ada', 'role:aprover'] }, `approvers.1: there is no role 'aprover' | Did you mean 'role:approver'?`],
     [{ approver: ['ada'] }, `Did you mean 'approvers'?`],
     [{ not_submitter: 'yes' }, `not_submitter: 'not_submitter' must be true or false`],
   ])('refuses %j', (config, complaint) => {
