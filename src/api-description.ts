@@ -9,7 +9,11 @@ export function describeApi(app: INestApplication): OpenAPIObject {
     .setDescription('An asynchronous golden-path workflow queue: submit a Score document, follow its task.')
     .setVersion(VERSION)
     .setLicense('Apache-2.0', 'https://www.apache.org/licenses/LICENSE-2.0')
-    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'The admin token, or an API key.' })
+    .addBearerAuth({
+      type: 'http',
+      scheme: 'bearer',
+      description: 'The admin token, an API key (`tpk_…`), or a token of the identity provider where one is set.',
+    })
     .build();
   return SwaggerModule.createDocument(app, config);
 }

@@ -2,6 +2,7 @@ import { Module, type DynamicModule, type ModuleMetadata } from '@nestjs/common'
 import { APP_FILTER } from '@nestjs/core';
 import { AuditModule } from './audit/audit.module.js';
 import { AuthModule } from './auth/auth.module.js';
+import { authEntities } from './auth/keys/api-key.entity.js';
 import type { TlsMaterial } from './common/http/tls.js';
 import { ProblemFilter } from './common/problem/problem.filter.js';
 import { ConfigModule } from './config/config.module.js';
@@ -14,6 +15,7 @@ import { GoldenPathsModule } from './golden-paths/golden-paths.module.js';
 import { HealthModule } from './health/health.module.js';
 import { queueEntities } from './queue/entities.js';
 import { QueueModule } from './queue/queue.module.js';
+import { LedgerStore } from './queue/store/ledger-store.js';
 import { scheduleEntities } from './schedules/schedule.entity.js';
 import { SchedulesModule } from './schedules/schedules.module.js';
 import { ExecutionPlanner } from './specs/execution-planner.js';
@@ -49,9 +51,14 @@ export class AppModule {
         DatabaseModule.forRoot({
           url: databaseUrl,
           poolSize: settings.DATABASE_POOL_SIZE,
-          entities: [...queueEntities, ...scheduleEntities, ...webhookEntities],
+          entities: [...queueEntities, ...scheduleEntities, ...webhookEntities, ...authEntities],
         }),
-        AuthModule.forRoot({ adminToken, requestsPerMinute: settings.RATE_LIMIT_PER_MINUTE }),
+        AuthModule.forRoot({
+          adminToken,
+          ledger: LedgerStore,
+          controller: servesApi,
+          requestsPerMinute: settings.RATE_LIMIT_PER_MINUTE,
+        }),
         QueueModule.forRootAsync({
           imports: [WorkflowsModule],
           handler: { useExisting: WorkflowExecutor },

@@ -1,6 +1,7 @@
 import { Controller, Get, Query, Res } from '@nestjs/common';
 import { ApiBearerAuth, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
+import { Requires, Scopes } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { QueryPipe } from '../common/http/query.pipe.js';
 import { Problem } from '../common/problem/problem.js';
@@ -31,6 +32,7 @@ export class AuditController {
 
   /** What was done, newest first, page by page. */
   @Get()
+  @Requires('audit:read')
   @ApiProblems('invalid_parameter')
   @ApiQuery({ name: 'actor', required: false, type: String, description: 'Who did it: a key, a worker, a role.' })
   @ApiQuery({ name: 'since', required: false, type: String, description: 'At this time or later.' })
@@ -41,9 +43,12 @@ export class AuditController {
   @ApiQuery({ name: 'cause', required: false, type: String })
   @ApiQuery({ name: 'limit', required: false, type: Number })
   @ApiQuery({ name: 'cursor', required: false, type: String, description: 'next_cursor of the page before.' })
-  async list(@Query(new QueryPipe(AuditQuery, AUDIT_PARAMETERS)) query: AuditQuery): Promise<AuditPage> {
+  async list(
+    @Query(new QueryPipe(AuditQuery, AUDIT_PARAMETERS)) query: AuditQuery,
+    @Scopes() apps: readonly string[] | undefined,
+  ): Promise<AuditPage> {
     const { actor, kind, task_id: taskId, app_name: appName, cause, since, until, limit, cursor } = query;
-    const filter = { actor, kind, taskId, appName, cause, since, until };
+    const filter = { actor, kind, taskId, appName, apps, cause, since, until };
     const before = cursor === undefined ? undefined : decodeAuditCursor(cursor);
     const { entries, next } = await this.ledger.list({ filter, before, limit });
     return { events: [...entries], next_cursor: next ? encodeAuditCursor(next) : null };
@@ -51,6 +56,7 @@ export class AuditController {
 
   /** The newest seal: keep block and hash elsewhere, and nobody can make the chain anew unnoticed. */
   @Get('head')
+  @Requires('audit:verify')
   @ApiProblems('ledger_not_sealed')
   async head(): Promise<AuditHead> {
     const head = await this.verifier.head();
@@ -60,6 +66,7 @@ export class AuditController {
 
   /** Checks the chain of seals against the ledger, and names the first block that is broken. */
   @Get('verify')
+  @Requires('audit:verify')
   @ApiProblems('invalid_parameter')
   @ApiQuery({
     name: 'from_block',

@@ -1,79 +1,74 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { adminToken } from './admin-token.js';
 import { AuthGuard } from './auth.guard.js';
-import { Public, type AuthenticatedRequest } from './principal.js';
+import type { Authenticator } from './authenticator.js';
+import { type AuthenticatedRequest, type Principal, Public, Requires } from './principal.js';
 
 class Routes {
   @Public()
   open(): void {}
 
-  closed(): void {}
+  unsaid(): void {}
+
+  @Requires('tasks:read')
+  read(): void {}
+
+  @Requires('tasks:cancel', { own: 'tasks:cancel-own' })
+  cancel(): void {}
+
+  @Requires('instances:read')
+  instances(): void {}
 }
 
-function contextOf(route: keyof Routes, authorization?: string) {
-  const request = { headers: { authorization } } as AuthenticatedRequest;
+async function ask(route: keyof Routes, caller: Partial<Principal> = {}) {
+  const principal: Principal = { name: 'eve', roles: [], ...caller };
+  const authenticate = jest.fn(async (_header?: string, _address?: string) => principal);
+  const request = { headers: { authorization: 'Bearer x' }, ip: '10.0.0.1' } as AuthenticatedRequest;
   const context = {
     getHandler: () => Routes.prototype[route],
     getClass: () => Routes,
     switchToHttp: () => ({ getRequest: () => request }),
   } as unknown as ExecutionContext;
-  return { context, request };
+  const guard = new AuthGuard(new Reflector(), { authenticate } as unknown as Authenticator);
+  return { answer: await guard.canActivate(context), request, authenticate };
 }
 
 describe('AuthGuard', () => {
-  const guard = new AuthGuard(new Reflector(), 'the-right-token');
-
-  it('knows who carries the token', () => {
-    const { context, request } = contextOf('closed', 'Bearer the-right-token');
-    expect(guard.canActivate(context)).toBe(true);
-    expect(request.principal).toEqual({ name: 'admin' });
+  it('asks nobody at a public route', async () => {
+    const { answer, authenticate } = await ask('open');
+    expect(answer).toBe(true);
+    expect(authenticate).not.toHaveBeenCalled();
   });
 
-  it('takes the scheme in any case', () => {
-    expect(guard.canActivate(contextOf('closed', 'bearer the-right-token').context)).toBe(true);
+  it('notes who it is', async () => {
+    const { request, authenticate } = await ask('read', { roles: ['viewer'] });
+    expect(request.principal).toEqual({ name: 'eve', roles: ['viewer'] });
+    expect(authenticate).toHaveBeenCalledWith('Bearer x', '10.0.0.1');
   });
 
-  it.each([
-    ...[undefined, '', 'Bearer', 'Bearer ', 'Basic the-right-token', 'the-right-token'],
-    ...['Bearer wrong', 'Bearer the-wrong-token', 'Bearer the-right-toke', 'Bearer the-right-tokens'],
-  ])('refuses %p, and says how to ask', (authorization) => {
-    const { context, request } = contextOf('closed', authorization);
-    expect(() => guard.canActivate(context)).toThrow(
-      expect.objectContaining({ code: 'unauthorized', headers: { 'WWW-Authenticate': 'Bearer realm="turnpike"' } }),
-    );
-    expect(request.principal).toBeUndefined();
+  it.each<[keyof Routes, Principal['roles'], string]>([
+    ['read', [], "'eve' has no role, but this needs tasks:read: the role viewer or submitter or"],
+    ['cancel', ['viewer'], "'eve' has the role viewer, but this needs tasks:cancel: the role operator or admin"],
+    ['cancel', ['viewer', 'approver'], "'eve' has the roles viewer, approver, but"],
+    ['unsaid', ['operator'], 'but this needs keys:manage: the role admin'],
+  ])('refuses %s to the roles %p, and names those that may', async (route, roles, detail) => {
+    const refused = { code: 'role_required', status: 403, detail: expect.stringContaining(detail) };
+    await expect(ask(route, { roles })).rejects.toMatchObject(refused);
   });
 
-  it('lets everyone to a public route', () => {
-    expect(guard.canActivate(contextOf('open').context)).toBe(true);
-  });
-});
-
-describe('the admin token', () => {
-  let dataDir: string;
-  beforeEach(async () => {
-    dataDir = await mkdtemp(join(tmpdir(), 'turnpike-auth-'));
-  });
-  afterEach(() => rm(dataDir, { recursive: true, force: true }));
-
-  it('is the setting where there is one', async () => {
-    expect(await adminToken('from-the-setting', dataDir)).toEqual({ token: 'from-the-setting' });
+  it('leaves to the route whether the task is the caller´s own', async () => {
+    expect((await ask('cancel', { roles: ['submitter'] })).answer).toBe(true);
   });
 
-  it('is made once, for its owner only', async () => {
-    const made = await adminToken(undefined, join(dataDir, 'new'));
-    expect(made.token).toMatch(/^tp_[\w-]{43}$/);
-    expect(await readFile(made.file!, 'utf8')).toBe(`${made.token}\n`);
-    expect((await stat(made.file!)).mode & 0o777).toBe(0o600);
-    expect(await adminToken(undefined, join(dataDir, 'new'))).toEqual(made);
+  it('refuses what is about all applications to a key for some, whatever its roles', async () => {
+    expect((await ask('instances', { roles: ['viewer'] })).answer).toBe(true);
+    await expect(ask('instances', { roles: ['admin'], scopes: ['shop'] })).rejects.toMatchObject({
+      code: 'out_of_scope',
+      detail: "'eve' is for the application shop only, but instances:read is about all applications",
+    });
   });
 
-  it('is refused where the file holds none', async () => {
-    await writeFile(join(dataDir, 'admin-token'), '\n');
-    await expect(adminToken(undefined, dataDir)).rejects.toThrow(/delete it and start again/);
+  it('gives a route that says nothing to admins', async () => {
+    expect((await ask('unsaid', { roles: ['admin'] })).answer).toBe(true);
   });
 });

@@ -1,41 +1,34 @@
-import { timingSafeEqual } from 'node:crypto';
-import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { Problem } from '../common/problem/problem.js';
-import { type AuthenticatedRequest, PUBLIC } from './principal.js';
+import { may, mustBeUnscoped, roleRequired } from './access.js';
+import { Authenticator } from './authenticator.js';
+import { type AuthenticatedRequest, PUBLIC, REQUIREMENT, type Requirement } from './principal.js';
+import { UNSCOPED_ONLY } from './roles.js';
 
-export const ADMIN_TOKEN = Symbol('ADMIN_TOKEN');
+/** What a route needs that says nothing itself: the admin's. */
+const UNSAID: Requirement = { permission: 'keys:manage' };
 
-/** Lets a request through that carries `Authorization: Bearer <token>`, or that asks for a public route. */
+/** Lets a request through whose caller is known and may do what the route does, or that asks for a public route. */
 @Injectable()
 export class AuthGuard implements CanActivate {
-  private readonly expected: Buffer;
-
   constructor(
     private readonly reflector: Reflector,
-    @Inject(ADMIN_TOKEN) token: string,
-  ) {
-    this.expected = Buffer.from(token);
+    private readonly authenticator: Authenticator,
+  ) {}
+
+  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
+    const marks: [() => unknown, new () => unknown] = [context.getHandler() as () => unknown, context.getClass()];
+    if (this.reflector.getAllAndOverride<boolean>(PUBLIC, marks)) return true;
+    const requirement = this.reflector.getAllAndOverride<Requirement | undefined>(REQUIREMENT, marks) ?? UNSAID;
+    return this.admit(context.switchToHttp().getRequest<AuthenticatedRequest>(), requirement);
   }
 
-  canActivate(context: ExecutionContext): boolean {
-    if (this.reflector.getAllAndOverride<boolean>(PUBLIC, [context.getHandler(), context.getClass()])) return true;
-    const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
-    const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    if (given === undefined) {
-      throw new Problem('unauthorized', 'the request has no "Authorization: Bearer <key>" header', CHALLENGE);
-    }
-    if (!isSame(Buffer.from(given), this.expected)) {
-      throw new Problem('unauthorized', 'the key is not known', CHALLENGE);
-    }
-    request.principal = { name: 'admin' };
+  private async admit(request: AuthenticatedRequest, { permission, own }: Requirement): Promise<boolean> {
+    const caller = await this.authenticator.authenticate(request.headers.authorization, request.ip);
+    // Whether the task is the caller's own is looked at where the task is.
+    if (!may(caller, permission) && (own === undefined || !may(caller, own))) throw roleRequired(caller, permission);
+    if (UNSCOPED_ONLY.has(permission)) mustBeUnscoped(caller, permission);
+    request.principal = caller;
     return true;
   }
-}
-
-const CHALLENGE = { headers: { 'WWW-Authenticate': 'Bearer realm="turnpike"' } };
-
-/** In a time that tells nothing but whether the length is right, which is no secret. */
-function isSame(given: Buffer, expected: Buffer): boolean {
-  return given.length === expected.length && timingSafeEqual(given, expected);
 }

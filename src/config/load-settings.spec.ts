@@ -96,12 +96,25 @@ describe('the settings', () => {
     expect(complaints({ [name]: value })).toEqual([`${name} is (not shown): it ${rule}`]);
   });
 
-  it.each(['TLS_CERT_FILE', 'TLS_KEY_FILE'])('refuse %s alone', (name) => {
-    expect(complaints({ [name]: '/etc/tls.pem' })).toEqual([expect.stringContaining('only one of them is set')]);
-    expect(loadSettings({ TLS_CERT_FILE: '/etc/tls.crt', TLS_KEY_FILE: '/etc/tls.key' }).TLS_KEY_FILE).toBe(
-      '/etc/tls.key',
-    );
+  const OIDC = { OIDC_ISSUER: 'https://id.example.com', OIDC_AUDIENCE: 'turnpike', OIDC_ROLE_MAP: 'devs:author' };
+
+  it('take an identity provider with all that it needs', () => {
+    expect(loadSettings(OIDC)).toMatchObject({ ...OIDC, OIDC_NAME_CLAIM: 'sub', OIDC_ROLES_CLAIM: 'groups' });
+    expect(loadSettings({ ...OIDC, OIDC_ISSUER: 'http://localhost:8080/realms/a' })).toBeDefined();
   });
+
+  it.each([
+    [{ OIDC_ISSUER: 'https://id.example.com' }, 'it needs OIDC_AUDIENCE and OIDC_ROLE_MAP as well'],
+    [{ ...OIDC, OIDC_ISSUER: '' }, 'it needs OIDC_ISSUER as well'],
+    [{ ...OIDC, OIDC_ISSUER: 'id.example.com' }, 'the address of the issuer'],
+    [{ ...OIDC, OIDC_ROLE_MAP: 'devs:autor' }, 'it must be a list of <value of the claim>:<role>'],
+    [{ ...OIDC, OIDC_ROLE_MAP: 'devs' }, 'it must be a list of <value of the claim>:<role>'],
+    [{ ...OIDC, OIDC_JWKS_URL: 'keys' }, 'the address of a JSON Web Key Set'],
+    [{ OIDC_SCOPES_CLAIM: 'apps' }, 'it needs OIDC_ISSUER as well'],
+    [{ TLS_CERT_FILE: '/etc/tls.crt' }, 'it needs TLS_KEY_FILE as well'],
+    [{ TLS_KEY_FILE: '/etc/tls.key' }, 'it needs TLS_CERT_FILE as well'],
+    [{ INLINE_WORKFLOWS: 'no' }, 'it must be one of on, off'],
+  ])('refuse %j', (env, rule) => expect(complaints(env)[0]).toContain(rule));
 
   it('are refused all at once', () => {
     const names = complaints({ PORT: 'x', ROLE: 'x', LOG_LEVEL: 'x' }).map((line) => line.split(' ')[0]);

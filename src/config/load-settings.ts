@@ -18,9 +18,6 @@ export function loadSettings(env: Readonly<Record<string, string | undefined>>):
     const shown = SECRET.has(property) ? '(not shown)' : `'${given[property]}'`;
     return `${property} is ${shown}: it ${Object.values(constraints)[0]}`;
   });
-  if ((settings.TLS_CERT_FILE === undefined) !== (settings.TLS_KEY_FILE === undefined)) {
-    wrong.push('TLS_CERT_FILE and TLS_KEY_FILE: only one of them is set; set both, or none for plain HTTP');
-  }
   if (wrong.length > 0) throw new SettingsError(wrong.join('\n'));
   return settings;
 }
@@ -38,6 +35,11 @@ const WITHOUT_DEFAULT = [
   'CALLBACK_SECRET',
   'TLS_CERT_FILE',
   'TLS_KEY_FILE',
+  'OIDC_ISSUER',
+  'OIDC_AUDIENCE',
+  'OIDC_JWKS_URL',
+  'OIDC_ROLE_MAP',
+  'OIDC_SCOPES_CLAIM',
 ];
 
 const SECRET = new Set(['DATABASE_URL', 'ADMIN_TOKEN', 'CALLBACK_SECRET']);

@@ -1,5 +1,7 @@
 import { Type } from 'class-transformer';
-import { IsIn, IsInt, IsNumber, IsOptional, IsString, Matches, Max, Min, MinLength, ValidateBy } from 'class-validator';
+import { IsIn, IsInt, IsNumber, IsOptional, IsString, IsUrl } from 'class-validator';
+import { Matches, Max, Min, MinLength, ValidateBy, type ValidationArguments } from 'class-validator';
+import { parseRoleMap } from '../auth/oidc/claims.js';
 import { parseDuration } from '../common/duration.js';
 import { parseNetworks } from '../common/net-addresses.js';
 import { DatabaseUrlError, readDatabaseUrl } from '../database/hosts/database-url.js';
@@ -11,6 +13,15 @@ export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', '
 export const SANDBOXES = ['auto', 'bubblewrap', 'off'] as const;
 export const STEP_NETWORKS = ['host', 'none'] as const;
 export const LOG_FORMATS = ['pretty', 'json'] as const;
+
+const SWITCH = ['on', 'off'] as const;
+/** An issuer on the same machine or network may have a name without dots, and no certificate. */
+const ISSUER = {
+  protocols: ['https', 'http'],
+  require_tld: false,
+  require_protocol: true,
+  allow_query_components: false,
+};
 
 const between = (min: number, max: number) => `must be a whole number from ${min} to ${max}`;
 const oneOf = (values: readonly string[]) => `must be one of ${values.join(', ')}`;
@@ -40,11 +51,11 @@ export class Settings {
 
   /** Both files as PEM make HTTP to HTTPS; SIGHUP reads them anew. */
   @IsOptional()
-  @IsString()
+  @GoesWith('TLS_KEY_FILE')
   TLS_CERT_FILE?: string;
 
   @IsOptional()
-  @IsString()
+  @GoesWith('TLS_CERT_FILE')
   TLS_KEY_FILE?: string;
 
   /** Requests of one key, or of one address without a key, an instance; 0 for no limit. */
@@ -311,6 +322,54 @@ export class Settings {
   @Matches(/^[a-z0-9][a-z0-9-]{0,62}$/, { message: 'must be the name of a golden path: a-z, 0-9 and "-"' })
   DEFAULT_GOLDEN_PATH = 'deploy-app';
 
+  /** `off` refuses documents with steps of their own, from everybody. */
+  @IsIn(SWITCH, { message: oneOf(SWITCH) })
+  INLINE_WORKFLOWS: (typeof SWITCH)[number] = 'on';
+
+  /** Whose tokens are taken besides keys. */
+  @IsOptional()
+  @IsUrl(ISSUER, { message: 'must be the address of the issuer as its tokens have it, without a query' })
+  @GoesWith('OIDC_AUDIENCE', 'OIDC_ROLE_MAP')
+  OIDC_ISSUER?: string;
+
+  /** What a token's `aud` must be or contain. */
+  @IsOptional()
+  @GoesWith('OIDC_ISSUER')
+  OIDC_AUDIENCE?: string;
+
+  /** Where the issuer's keys are; found through its discovery document unless given. */
+  @IsOptional()
+  @IsUrl({ ...ISSUER, allow_query_components: true }, { message: 'must be the address of a JSON Web Key Set' })
+  @GoesWith('OIDC_ISSUER')
+  OIDC_JWKS_URL?: string;
+
+  /** The claim by which a caller is named in the ledger, behind `oidc:`. */
+  @IsString()
+  OIDC_NAME_CLAIM = 'sub';
+
+  /** The claim whose values OIDC_ROLE_MAP turns into roles; a path such as `realm_access.roles` too. */
+  @IsString()
+  OIDC_ROLES_CLAIM = 'groups';
+
+  /** Which value of that claim gives which role, e.g. `platform-team:admin, developers:author`. */
+  @IsOptional()
+  @ValidateBy({
+    name: 'roleMap',
+    validator: {
+      validate: isRoleMap,
+      defaultMessage: () =>
+        'must be a list of <value of the claim>:<role> such as platform-team:admin, developers:author',
+    },
+  })
+  @GoesWith('OIDC_ISSUER')
+  OIDC_ROLE_MAP?: string;
+
+  /** The claim with patterns of the applications a caller sees; without one callers see all. */
+  @IsOptional()
+  @IsString()
+  @GoesWith('OIDC_ISSUER')
+  OIDC_SCOPES_CLAIM?: string;
+
   @IsIn(LOG_LEVELS, { message: oneOf(LOG_LEVELS) })
   LOG_LEVEL: (typeof LOG_LEVELS)[number] = 'info';
 
@@ -326,6 +385,28 @@ function wrongUrl(url: string): string {
   } catch (error) {
     if (error instanceof DatabaseUrlError) return error.message;
     throw error;
+  }
+}
+
+/** The rule of a setting that means nothing, or not enough, without these. */
+function GoesWith(...names: string[]): PropertyDecorator {
+  const missing = ({ object }: ValidationArguments) =>
+    names.filter((name) => !(object as Record<string, unknown>)[name]);
+  return ValidateBy({
+    name: 'goesWith',
+    validator: {
+      validate: (_, about) => missing(about!).length === 0,
+      defaultMessage: (about) => `needs ${missing(about!).join(' and ')} as well`,
+    },
+  });
+}
+
+function isRoleMap(text: unknown): boolean {
+  try {
+    parseRoleMap(String(text));
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -19,6 +19,7 @@ import { Seals1764800000000 } from './migrations/1764800000000-seals.js';
 import { Webhooks1764900000000 } from './migrations/1764900000000-webhooks.js';
 import { Retention1765000000000 } from './migrations/1765000000000-retention.js';
 import { WebhookLanes1765100000000 } from './migrations/1765100000000-webhook-lanes.js';
+import { ApiKeys1765500000000 } from './migrations/1765500000000-api-keys.js';
 
 /** Any number that no other program on the same database uses for an advisory lock. */
 const MIGRATION_LOCK = 7_381_001;
@@ -41,6 +42,7 @@ export const migrations = [
   Webhooks1764900000000,
   Retention1765000000000,
   WebhookLanes1765100000000,
+  ApiKeys1765500000000,
 ];
 
 export function dataSourceOptions(address: string, poolSize = 10) {

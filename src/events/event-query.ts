@@ -1,5 +1,6 @@
 import { IsOptional, IsString } from 'class-validator';
 import { IsText } from '../common/http/is-text.js';
+import { matchesAny } from '../common/app-patterns.js';
 import { didYouMean } from '../common/did-you-mean.js';
 import { checkQuery, invalidParameters } from '../common/http/query.pipe.js';
 import { Problem, type ProblemItem } from '../common/problem/problem.js';
@@ -15,6 +16,8 @@ import type { LedgerEvent } from '../queue/store/ledger-reader.js';
 /** Which events a reader gets; all that is given must hold. */
 export interface EventFilter {
   readonly appName?: string;
+  /** Only of applications that fit one of these patterns. */
+  readonly apps?: readonly string[];
   readonly workflowName?: string;
   readonly types?: readonly EventType[];
 }
@@ -46,8 +49,10 @@ export function readEventQuery(query: Readonly<Record<string, unknown>>): EventF
   };
 }
 
-export function passes({ appName, workflowName, types }: EventFilter, event: LedgerEvent): boolean {
+export function passes({ appName, apps, workflowName, types }: EventFilter, event: LedgerEvent): boolean {
   if (appName !== undefined && event.appName !== appName) return false;
+  // A task that is gone is of no application.
+  if (apps !== undefined && (event.appName === null || !matchesAny(apps, event.appName))) return false;
   if (workflowName !== undefined && event.workflowName !== workflowName) return false;
   return types === undefined || types.includes(event.type);
 }

@@ -1,6 +1,7 @@
 import { Controller, Get, Header, Headers, Query, Res, StreamableFile } from '@nestjs/common';
 import { ApiBearerAuth, ApiHeader, ApiOkResponse, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
+import { Requires, Scopes } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { OpenAnswers } from '../common/http/open-answers.js';
 import { EVENT_STREAM, UNBUFFERED } from '../common/http/server-events.js';
@@ -26,6 +27,7 @@ export class EventsController {
    * without a gap or a double. docs/events.md has the types and what an event tells.
    */
   @Get('stream')
+  @Requires('tasks:read')
   @Header('X-Content-Type-Options', 'nosniff')
   @Header('Cache-Control', 'no-store')
   @Header(UNBUFFERED.name, UNBUFFERED.value)
@@ -41,10 +43,11 @@ export class EventsController {
   @ApiOkResponse({ content: { [EVENT_STREAM]: { schema: { type: 'string' } } } })
   async read(
     @Query() query: Record<string, unknown>,
+    @Scopes() apps: readonly string[] | undefined,
     @Headers('last-event-id') lastEventId: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<StreamableFile> {
-    const filter = readEventQuery(query);
+    const filter = { ...readEventQuery(query), apps };
     const from = await this.stream.begin(readEventCursor(lastEventId));
     const produce = (gone: AbortSignal) => this.stream.produce(filter, from, gone);
     const body = this.answers.answer(reply, produce, { patienceMs: PATIENCE_MS });

@@ -8,6 +8,7 @@ import {
   ApiTags,
   getSchemaPath,
 } from '@nestjs/swagger';
+import { Requires } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import {
   CatalogueReloaded,
@@ -43,6 +44,7 @@ export class GoldenPathsController {
 
   /** All golden paths, by name. */
   @Get()
+  @Requires('catalogue:read')
   @ApiOkResponse({ schema: { type: 'object', additionalProperties: { $ref: getSchemaPath(GoldenPathSummary) } } })
   list(): Record<string, GoldenPathSummary> {
     return Object.fromEntries(this.goldenPaths.all().map((path) => [path.name, toSummary(path)]));
@@ -50,6 +52,7 @@ export class GoldenPathsController {
 
   /** One golden path, with its parameters and its steps. */
   @Get(':name')
+  @Requires('catalogue:read')
   @ApiProblems('golden_path_not_found')
   detail(@Param('name') name: string): GoldenPathView {
     return toGoldenPathView(this.goldenPaths.get(name));
@@ -57,6 +60,7 @@ export class GoldenPathsController {
 
   /** The parameters of a golden path as JSON Schema (2020-12), for forms. */
   @Get(':name/schema')
+  @Requires('catalogue:read')
   @ApiProblems('golden_path_not_found')
   @ApiOkResponse({ schema: { type: 'object', additionalProperties: true } })
   schema(@Param('name') name: string): Record<string, unknown> {
@@ -68,6 +72,7 @@ export class GoldenPathsController {
    * more documents). Files that a catalogue in the body names are those beside the one on disk.
    */
   @Post('validate')
+  @Requires('catalogue:validate')
   @HttpCode(200)
   @ApiConsumes('application/yaml', 'application/json')
   @ApiBody({ required: false, schema: { type: 'string', example: EXAMPLE_WORKFLOW } })
@@ -82,6 +87,7 @@ export class GoldenPathsController {
 
   /** Reads the catalogue on disk anew. With an error in it, the one read before stays in force. */
   @Post('reload')
+  @Requires('catalogue:reload')
   @HttpCode(200)
   @ApiProblems('invalid_catalogue')
   async reload(): Promise<CatalogueReloaded> {

@@ -1,7 +1,7 @@
 import { Body, Controller, Get, Param, Patch, Req } from '@nestjs/common';
 import { ApiBearerAuth, ApiBody, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
-import { Caller, type Principal } from '../auth/principal.js';
+import { Caller, type Principal, Requires } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { Problem } from '../common/problem/problem.js';
 import { MAX_WORKERS, readInstanceChange } from './instance-change.js';
@@ -18,6 +18,7 @@ export class InstancesController {
 
   /** Who is alive, what it runs, and what is wanted of it. */
   @Get()
+  @Requires('instances:read')
   list(): Promise<InstanceList> {
     return this.instances.list();
   }
@@ -27,6 +28,7 @@ export class InstancesController {
    * nothing new and finishes what runs, without ending its process. `draining: false` lets it go on.
    */
   @Patch(':id')
+  @Requires('instances:manage')
   @ApiProblems('instance_not_found', 'invalid_parameter', 'malformed_json', 'conflict')
   @ApiBody({
     schema: {

@@ -1,11 +1,14 @@
 import { Body, Controller, Get, HttpCode, Post, Req } from '@nestjs/common';
 import { ApiBearerAuth, ApiBody, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
-import { Caller, type Principal } from '../auth/principal.js';
+import { mustBeInScope, mustBeUnscoped } from '../auth/access.js';
+import { Caller, type Principal, Requires, Scopes } from '../auth/principal.js';
+import { matchesAny } from '../common/app-patterns.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { readVerbBody } from '../common/http/verb-body.js';
 import { Problem } from '../common/problem/problem.js';
 import { PauseList, PauseResult } from './pauses.dto.js';
+import type { PauseScope } from './maintenance/pauses.js';
 import { QueueService } from './queue.service.js';
 
 const FIELDS = { app_name: 255, workflow_name: 255, reason: 1_000 } as const;
@@ -30,10 +33,11 @@ const body = {
 export class PausesController {
   constructor(private readonly queue: QueueService) {}
 
-  /** What is paused. */
+  /** What is paused; of applications only those that the caller sees. */
   @Get('pauses')
-  async list(): Promise<PauseList> {
-    return { pauses: await this.queue.getPauses() };
+  @Requires('queue:read')
+  async list(@Scopes() apps: readonly string[] | undefined): Promise<PauseList> {
+    return { pauses: await this.seen(apps) };
   }
 
   /**
@@ -41,6 +45,7 @@ export class PausesController {
    * goes on, and submissions are stored and wait.
    */
   @Post('pause')
+  @Requires('queue:pause', { refusals: ['out_of_scope'] })
   @HttpCode(200)
   @ApiProblems('invalid_parameter', 'malformed_json')
   @ApiBody(body)
@@ -50,12 +55,14 @@ export class PausesController {
     @Req() request: FastifyRequest,
   ): Promise<PauseResult> {
     const { scope, reason } = readScope(given);
+    mustOwn(caller, scope);
     const changed = await this.queue.pause(scope, { actor: caller.name, requestId: request.id }, reason);
-    return { changed, pauses: await this.queue.getPauses() };
+    return { changed, pauses: await this.seen(caller.scopes) };
   }
 
   /** Ends the pause that was made with the same names. */
   @Post('resume')
+  @Requires('queue:pause', { refusals: ['out_of_scope'] })
   @HttpCode(200)
   @ApiProblems('invalid_parameter', 'malformed_json')
   @ApiBody(body)
@@ -65,9 +72,21 @@ export class PausesController {
     @Req() request: FastifyRequest,
   ): Promise<PauseResult> {
     const { scope, reason } = readScope(given);
+    mustOwn(caller, scope);
     const changed = await this.queue.resume(scope, { actor: caller.name, requestId: request.id }, reason);
-    return { changed, pauses: await this.queue.getPauses() };
+    return { changed, pauses: await this.seen(caller.scopes) };
   }
+
+  private async seen(apps: readonly string[] | undefined) {
+    const pauses = await this.queue.getPauses();
+    return pauses.filter(({ app_name: app }) => app === null || matchesAny(apps, app));
+  }
+}
+
+/** A workflow, and the queue as a whole, are of all applications. */
+function mustOwn(caller: Principal, { appName }: PauseScope): void {
+  if (appName === undefined) mustBeUnscoped(caller, 'a pause without app_name');
+  else mustBeInScope(caller, appName);
 }
 
 function readScope(given: Buffer | undefined) {

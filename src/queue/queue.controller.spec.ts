@@ -21,8 +21,9 @@ describe('QueueController', () => {
   });
 
   it('answers with what runs', async () => {
-    const { controller } = await setup();
-    expect(await controller.activeTasks()).toEqual({ count: 1, tasks: [{ id: 'task-1' }] });
+    const { controller, queue } = await setup();
+    expect(await controller.activeTasks(['sh*'])).toEqual({ count: 1, tasks: [{ id: 'task-1' }] });
+    expect(queue.getActiveTasks).toHaveBeenCalledWith(['sh*']);
   });
 
   it('leaves errors to the filter', async () => {

@@ -1,5 +1,6 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { Requires, Scopes } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { QueueService } from './queue.service.js';
 import { ActiveTasks, QueueStats } from './queue-stats.dto.js';
@@ -14,13 +15,15 @@ export class QueueController {
 
   /** The queue's numbers. */
   @Get('stats')
+  @Requires('queue:read')
   stats(): Promise<QueueStats> {
     return this.queue.getStats();
   }
 
   /** The tasks that run now. */
   @Get('active-tasks')
-  activeTasks(): Promise<ActiveTasks> {
-    return this.queue.getActiveTasks();
+  @Requires('tasks:read')
+  activeTasks(@Scopes() apps: readonly string[] | undefined): Promise<ActiveTasks> {
+    return this.queue.getActiveTasks(apps);
   }
 }

@@ -177,8 +177,9 @@ export class QueueService {
     };
   }
 
-  getActiveTasks(): Promise<ActiveTasks> {
-    return this.stats.readActive();
+  /** What runs now; with patterns (`*` for any characters), of the applications that fit one. */
+  getActiveTasks(apps?: readonly string[]): Promise<ActiveTasks> {
+    return this.stats.readActive(apps);
   }
 
   /**

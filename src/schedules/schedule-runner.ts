@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
+import type { Principal } from '../auth/principal.js';
 import { Problem } from '../common/problem/problem.js';
 import { QueueService } from '../queue/queue.service.js';
 import { TaskNotFoundError, TaskStateError } from '../queue/queue-errors.js';
@@ -25,12 +26,13 @@ export class ScheduleRunner {
   ) {}
 
   /** As a submission of the same would be planned. Throws a Problem where the catalogue has no such thing. */
-  plan({ goldenPath, appName, parameters, labels, spec }: ScheduleFields): PlannedTask {
+  plan({ goldenPath, appName, parameters, labels, spec }: ScheduleFields, caller?: Principal): PlannedTask {
     try {
       return this.planner.plan({
         ...{ goldenPath, parameters, labels },
         ...(appName === null ? {} : { appName }),
         ...(spec === null ? {} : { spec }),
+        ...(caller ? { caller } : {}),
       });
     } catch (error) {
       // The address is right: it is the schedule that names what is not there.

@@ -1,7 +1,7 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Put, Query, Req, Res } from '@nestjs/common';
 import { ApiAcceptedResponse, ApiBearerAuth, ApiBody, ApiConsumes, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Caller, type Principal } from '../auth/principal.js';
+import { Caller, type Principal, Requires, Scopes } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { PAGE_PARAMETERS, PageQuery } from '../common/http/page-query.js';
 import { QueryPipe } from '../common/http/query.pipe.js';
@@ -10,6 +10,7 @@ import { readSchedule } from './schedule-body.js';
 import { FiringPage, SchedulePage, ScheduleRun, ScheduleView, toScheduleView } from './schedule.dto.js';
 import { type Operator, SchedulesService } from './schedules.service.js';
 
+const REFUSALS = { refusals: ['out_of_scope', 'inline_steps_forbidden'] } as const;
 const PAGE = new QueryPipe(PageQuery, PAGE_PARAMETERS);
 const BODY = { schema: { type: 'object', example: EXAMPLE_SCHEDULE } } as const;
 const PART = { schema: { type: 'object', example: { paused: true } } } as const;
@@ -24,6 +25,7 @@ export class SchedulesController {
 
   /** Makes a schedule. Whatever a submission of the same would be refused for is refused here. */
   @Post()
+  @Requires('schedules:write', REFUSALS)
   @ApiConsumes('application/json', 'application/yaml')
   @ApiBody(BODY)
   @ApiProblems('malformed_json', 'malformed_yaml', 'body_too_large', 'unsupported_media_type')
@@ -42,31 +44,39 @@ export class SchedulesController {
 
   /** All schedules, oldest first, page by page. */
   @Get()
+  @Requires('schedules:read')
   @ApiProblems('invalid_parameter')
   @ApiQuery({ name: 'limit', required: false, type: Number })
   @ApiQuery({ name: 'cursor', required: false, type: String })
-  list(@Query(PAGE) query: PageQuery): Promise<SchedulePage> {
-    return this.schedules.list(query);
+  list(@Query(PAGE) query: PageQuery, @Scopes() apps: readonly string[] | undefined): Promise<SchedulePage> {
+    return this.schedules.list(query, apps);
   }
 
   /** One schedule, with when it fires next and what came of its last due time. */
   @Get(':id')
+  @Requires('schedules:read')
   @ApiProblems('schedule_not_found')
-  async detail(@Param('id') id: string): Promise<ScheduleView> {
-    return toScheduleView(await this.schedules.get(id));
+  async detail(@Param('id') id: string, @Scopes() apps: readonly string[] | undefined): Promise<ScheduleView> {
+    return toScheduleView(await this.schedules.get(id, apps));
   }
 
   /** What became of its due times, newest first: the last thousand. */
   @Get(':id/firings')
+  @Requires('schedules:read')
   @ApiProblems('schedule_not_found', 'invalid_parameter')
   @ApiQuery({ name: 'limit', required: false, type: Number })
   @ApiQuery({ name: 'cursor', required: false, type: String })
-  firings(@Param('id') id: string, @Query(PAGE) query: PageQuery): Promise<FiringPage> {
-    return this.schedules.listFirings(id, query);
+  firings(
+    @Param('id') id: string,
+    @Query(PAGE) query: PageQuery,
+    @Scopes() apps: readonly string[] | undefined,
+  ): Promise<FiringPage> {
+    return this.schedules.listFirings(id, query, apps);
   }
 
   /** Changes the fields that are given. */
   @Patch(':id')
+  @Requires('schedules:write', REFUSALS)
   @ApiConsumes('application/json', 'application/yaml')
   @ApiBody(PART)
   @ApiProblems('malformed_json', 'schedule_not_found', 'unsupported_media_type')
@@ -83,6 +93,7 @@ export class SchedulesController {
 
   /** Replaces all of it; a field that is left out gets its default, `paused` too. */
   @Put(':id')
+  @Requires('schedules:write', REFUSALS)
   @ApiConsumes('application/json', 'application/yaml')
   @ApiBody(BODY)
   @ApiProblems('malformed_json', 'schedule_not_found', 'unsupported_media_type')
@@ -99,6 +110,7 @@ export class SchedulesController {
 
   /** Removes it; its tasks stay, and run on. */
   @Delete(':id')
+  @Requires('schedules:write')
   @HttpCode(204)
   @ApiProblems('schedule_not_found')
   async remove(@Param('id') id: string, @Caller() caller: Principal, @Req() request: FastifyRequest): Promise<void> {
@@ -107,6 +119,7 @@ export class SchedulesController {
 
   /** Pauses it: due times pass without a trace until it is resumed. */
   @Post(':id/pause')
+  @Requires('schedules:operate')
   @HttpCode(200)
   @ApiProblems('schedule_not_found')
   async pause(
@@ -119,6 +132,7 @@ export class SchedulesController {
 
   /** Lets it fire again, from its next due time on. */
   @Post(':id/resume')
+  @Requires('schedules:operate')
   @HttpCode(200)
   @ApiProblems('schedule_not_found')
   async resume(
@@ -131,6 +145,7 @@ export class SchedulesController {
 
   /** Makes a task of it now, whatever `overlap` says, and also while it is paused. */
   @Post(':id/run')
+  @Requires('schedules:operate')
   @HttpCode(202)
   @ApiAcceptedResponse({ type: ScheduleRun })
   @ApiProblems('schedule_not_found', 'invalid_parameter', 'invalid_document', 'draining', 'database_unavailable')
@@ -146,6 +161,6 @@ export class SchedulesController {
   }
 }
 
-function operator({ name }: Principal, { id }: FastifyRequest): Operator {
-  return { actor: name, requestId: id };
+function operator(caller: Principal, { id }: FastifyRequest): Operator {
+  return { actor: caller.name, requestId: id, caller };
 }

@@ -1,6 +1,9 @@
 import { Injectable, Optional } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { type EntityManager, LessThan, MoreThan, type QueryDeepPartialEntity, Repository } from 'typeorm';
+import { type EntityManager, LessThan, type QueryDeepPartialEntity, Repository } from 'typeorm';
+import { mustBeAllowed } from '../auth/access.js';
+import type { Principal } from '../auth/principal.js';
+import { matchesAny, toLike } from '../common/app-patterns.js';
 import { differences } from '../common/differences.js';
 import { decodeCursor } from '../common/http/cursor.js';
 import { pageOf, type PageQuery } from '../common/http/page-query.js';
@@ -23,6 +26,8 @@ import { ScheduleStore } from './schedule-store.js';
 export interface Operator {
   readonly actor: string;
   readonly requestId: string;
+  /** Whose rights are to be looked at; left out where the system itself does it. */
+  readonly caller?: Principal;
 }
 
 const UNIQUE_VIOLATION = '23505';
@@ -42,20 +47,25 @@ export class SchedulesService {
   ) {}
 
   /** Oldest first. */
-  async list({ limit, cursor }: PageQuery): Promise<SchedulePage> {
-    const where = cursor === undefined ? {} : { id: MoreThan(decodeCursor(cursor)) };
-    const found = await this.schedules.find({ where, order: { id: 'ASC' }, take: limit + 1 });
+  async list({ limit, cursor }: PageQuery, apps?: readonly string[]): Promise<SchedulePage> {
+    const query = this.schedules
+      .createQueryBuilder('s')
+      .orderBy('s.id', 'ASC')
+      .take(limit + 1);
+    if (cursor !== undefined) query.andWhere('s.id > :after', { after: decodeCursor(cursor) });
+    if (apps) query.andWhere(`${APP_NAME} LIKE ANY (:apps::text[])`, { apps: toLike(apps) });
+    const found = await query.getMany();
     const { rows, next } = pageOf(found, limit, ({ id }) => id);
     return { schedules: rows.map(toScheduleView), next_cursor: next };
   }
 
-  async get(idOrName: string): Promise<Schedule> {
-    return found(await this.schedules.findOneBy(named(idOrName)), idOrName);
+  async get(idOrName: string, apps?: readonly string[]): Promise<Schedule> {
+    return found(await this.schedules.findOneBy(named(idOrName)), idOrName, apps);
   }
 
   /** What became of its due times, newest first. */
-  async listFirings(idOrName: string, { limit, cursor }: PageQuery): Promise<FiringPage> {
-    const { id } = await this.get(idOrName);
+  async listFirings(idOrName: string, { limit, cursor }: PageQuery, apps?: readonly string[]): Promise<FiringPage> {
+    const { id } = await this.get(idOrName, apps);
     const before = cursor === undefined ? {} : { fireTime: LessThan(new Date(Number(decodeCursor(cursor)))) };
     const where = { scheduleId: id, ...before };
     const firings = await this.firings.find({ where, order: { fireTime: 'DESC' }, take: limit + 1 });
@@ -65,7 +75,8 @@ export class SchedulesService {
 
   async create(body: ScheduleBody, by: Operator): Promise<Schedule> {
     const fields = this.whole(body);
-    this.runner.plan(fields);
+    mustBeAllowedUrgency(by.caller, fields);
+    this.runner.plan(fields, by.caller);
     return this.change(fields.name, async (manager) => {
       const nextRunAt = nextOf(fields, await this.store.now(manager));
       const { identifiers } = await manager.insert(Schedule, row(fields, { nextRunAt }));
@@ -78,7 +89,7 @@ export class SchedulesService {
   /** A part of the fields anew; or, as a `whole`, all of them, those left out by their defaults. */
   async edit(idOrName: string, body: ScheduleBody, extent: 'whole' | 'part', by: Operator): Promise<Schedule> {
     return this.change(body.name, async (manager) => {
-      const schedule = await this.lock(manager, idOrName);
+      const schedule = await this.lock(manager, idOrName, by);
       const before = fieldsOf(schedule);
       const after = extent === 'whole' ? this.whole(body) : withBody(before, body);
       const changes = differences(before, after);
@@ -86,7 +97,8 @@ export class SchedulesService {
       const changed = new Set(changes.map(({ path }) => String(path).split('.')[0]!));
       const asksElse = ['goldenPath', 'appName', 'parameters', 'spec', 'labels'].some((field) => changed.has(field));
       // A schedule that does not fit any more can be paused all the same.
-      if (asksElse) this.runner.plan(after);
+      if (asksElse) this.runner.plan(after, by.caller);
+      if (changed.has('priority')) mustBeAllowedUrgency(by.caller, after);
       const moved = ['cron', 'timezone', 'paused'].some((field) => changed.has(field));
       const now = await this.store.now(manager);
       const state = {
@@ -102,7 +114,7 @@ export class SchedulesService {
 
   async remove(idOrName: string, by: Operator): Promise<void> {
     await this.store.transaction(async (manager) => {
-      const schedule = await this.lock(manager, idOrName);
+      const schedule = await this.lock(manager, idOrName, by);
       await manager.delete(Schedule, { id: schedule.id });
       await this.note(manager, 'schedule_deleted', schedule, by, { schedule: toScheduleView(schedule) });
     });
@@ -112,7 +124,7 @@ export class SchedulesService {
   async run(idOrName: string, by: Operator): Promise<ScheduleRun> {
     try {
       return await this.store.transaction(async (manager) => {
-        const schedule = await this.lock(manager, idOrName);
+        const schedule = await this.lock(manager, idOrName, by);
         const task = this.runner.plan(schedule);
         const now = await this.store.now(manager);
         const taskId = await this.runner.start(manager, schedule, task, {
@@ -136,9 +148,9 @@ export class SchedulesService {
     return withBody(defaultFields(this.settings.DEFAULT_GOLDEN_PATH), body);
   }
 
-  private async lock(manager: EntityManager, idOrName: string): Promise<Schedule> {
+  private async lock(manager: EntityManager, idOrName: string, { caller }: Operator): Promise<Schedule> {
     const lock = { mode: 'pessimistic_write' } as const;
-    return found(await manager.findOne(Schedule, { where: named(idOrName), lock }), idOrName);
+    return found(await manager.findOne(Schedule, { where: named(idOrName), lock }), idOrName, caller?.scopes);
   }
 
   private async change(
@@ -157,8 +169,14 @@ export class SchedulesService {
     }
   }
 
-  private note(manager: EntityManager, cause: string, { id, name }: Schedule, by: Operator, detail: object) {
-    return this.ledger.note({ ...by, cause, detail: { schedule_id: id, name, ...detail } }, { manager });
+  private note(
+    manager: EntityManager,
+    cause: string,
+    { id, name }: Schedule,
+    { actor, requestId }: Operator,
+    detail: object,
+  ) {
+    return this.ledger.note({ actor, requestId, cause, detail: { schedule_id: id, name, ...detail } }, { manager });
   }
 }
 
@@ -167,8 +185,21 @@ function named(idOrName: string): { id: string } | { name: string } {
   return /^\d{1,18}$/.test(idOrName) ? { id: idOrName } : { name: idOrName.replaceAll('\0', '') };
 }
 
-function found(schedule: Schedule | null, idOrName: string): Schedule {
-  if (schedule) return schedule;
+/** Whose tasks it makes: the name beside the document goes before the one in it. */
+const APP_NAME = `coalesce(s.app_name, s.spec -> 'metadata' ->> 'name')`;
+
+function appNameOf({ appName, spec }: Pick<Schedule, 'appName' | 'spec'>): string {
+  const { name } = (spec?.metadata ?? {}) as { name?: unknown };
+  return appName ?? (typeof name === 'string' ? name : '');
+}
+
+function mustBeAllowedUrgency(caller: Principal | undefined, { priority }: ScheduleFields): void {
+  if (caller && priority === 'urgent') mustBeAllowed(caller, 'tasks:urgent', "'priority: urgent'");
+}
+
+/** One of other applications than the caller's is none. */
+function found(schedule: Schedule | null, idOrName: string, apps: readonly string[] | undefined): Schedule {
+  if (schedule && matchesAny(apps, appNameOf(schedule))) return schedule;
   throw new Problem('schedule_not_found', `there is no schedule '${idOrName.slice(0, 100)}'`);
 }
 

@@ -15,12 +15,12 @@ export class ExecutionPlanner extends TaskPlanner {
     super();
   }
 
-  override plan({ goldenPath, appName, parameters, labels, spec }: ExecutionRequest): PlannedTask {
+  override plan({ goldenPath, appName, parameters, labels, spec, caller }: ExecutionRequest): PlannedTask {
     const path = this.goldenPaths.get(goldenPath);
     const body = Buffer.from(JSON.stringify({ app_name: appName, parameters, labels, spec }));
     try {
       const execution = readExecution(body, 'application/json', this.planner.rules(), path);
-      return plannedTask(path, execution, this.planner.plan(path, execution, {}));
+      return plannedTask(path, execution, this.planner.plan(path, execution, {}, caller));
     } catch (error) {
       throw error instanceof Problem ? withoutText(error) : error;
     }

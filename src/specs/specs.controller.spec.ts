@@ -1,7 +1,10 @@
 import { Test } from '@nestjs/testing';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Principal } from '../auth/principal.js';
 import { SpecsController } from './specs.controller.js';
 import { SpecsService } from './specs.service.js';
+
+const JANE: Principal = { name: 'jane', roles: ['author'] };
 
 async function setup(headers: Record<string, string> = {}) {
   const accepted = async () => ({ body: { task_id: 'task-1' }, replayed: false });
@@ -19,12 +22,12 @@ async function setup(headers: Record<string, string> = {}) {
     headers: { 'content-type': 'text/yaml', ...headers },
   } as FastifyRequest;
   const submit = (query: Record<string, unknown>) =>
-    module.get(SpecsController).submit(Buffer.from('x'), query, { name: 'jane' }, request, {
+    module.get(SpecsController).submit(Buffer.from('x'), query, JANE, request, {
       header,
       status,
     } as unknown as FastifyReply);
   const execute = () =>
-    module.get(SpecsController).execute('deploy-app', undefined, {}, { name: 'jane' }, request, {
+    module.get(SpecsController).execute('deploy-app', undefined, {}, JANE, request, {
       header,
     } as unknown as FastifyReply);
   return { submit, execute, service, header, status };
@@ -39,7 +42,7 @@ describe('SpecsController', () => {
       body: Buffer.from('x'),
       contentType: 'text/yaml',
       query: expect.objectContaining({ priority: 'high' }),
-      user: 'jane',
+      caller: JANE,
       requestId: 'request-1',
     });
   });
@@ -55,7 +58,7 @@ describe('SpecsController', () => {
   it('delegates a golden path by its name', async () => {
     const { execute, service, header } = await setup();
     await execute();
-    expect(service.execute).toHaveBeenCalledWith('deploy-app', expect.objectContaining({ user: 'jane' }));
+    expect(service.execute).toHaveBeenCalledWith('deploy-app', expect.objectContaining({ caller: JANE }));
     expect(header).toHaveBeenCalledWith('Location', '/api/tasks/task-1');
   });
 

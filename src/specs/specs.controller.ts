@@ -9,7 +9,7 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Caller, type Principal } from '../auth/principal.js';
+import { Caller, type Principal, Requires } from '../auth/principal.js';
 import { DryRun } from './dry-run.dto.js';
 import { EXAMPLE_EXECUTION, EXAMPLE_SUBMISSION } from './example-submission.js';
 import { readIdempotencyKey } from './idempotency-key.js';
@@ -38,6 +38,7 @@ export class SpecsController {
   @ApiAcceptedResponse({ type: SubmissionAccepted })
   @ApiOkResponse({ type: DryRun, description: 'With dry_run=true.' })
   @ApiSubmission()
+  @Requires('tasks:submit', { refusals: ['out_of_scope', 'inline_steps_forbidden'] })
   async submit(
     @Body() body: Buffer | undefined,
     @Query() query: Record<string, unknown>,
@@ -61,6 +62,7 @@ export class SpecsController {
   @ApiAcceptedResponse({ type: SubmissionAccepted })
   @ApiOkResponse({ type: DryRun, description: 'With dry_run=true.' })
   @ApiSubmission()
+  @Requires('tasks:submit', { refusals: ['out_of_scope', 'inline_steps_forbidden'] })
   async execute(
     @Param('name') name: string,
     @Body() body: Buffer | undefined,
@@ -86,7 +88,7 @@ function submissionOf(
     body,
     contentType,
     query: readSubmissionQuery(query),
-    user: caller.name,
+    caller,
     requestId: request.id,
     idempotency,
   };

@@ -1,4 +1,6 @@
 import { Test } from '@nestjs/testing';
+import { parse } from 'yaml';
+import type { Principal } from '../auth/principal.js';
 import { Settings } from '../config/settings.js';
 import { GoldenPathsService } from '../golden-paths/golden-paths.service.js';
 import { InvalidTaskError } from '../queue/new-task.js';
@@ -11,6 +13,7 @@ import type { StepRules } from '../workflows/reading/read-workflow.js';
 import { StepRegistry } from '../workflows/step-registry.js';
 import { type CallbackMetadata, TaskCallbacks } from '../workflows/task-callbacks.js';
 import { EXAMPLE_SUBMISSION } from './example-submission.js';
+import { ExecutionPlanner } from './execution-planner.js';
 import type { RequestKey } from './idempotency-key.js';
 import { SpecsService } from './specs.service.js';
 import { SubmissionPlanner } from './submission-planner.js';
@@ -22,14 +25,17 @@ const OWN_STEP = { name: 'own', type: 'bash', env: {}, config: {} };
 const SCORE = { apiVersion: 'score.dev/v1b1', metadata: { name: 'shop' }, containers: { web: { image: 'x' } } };
 const TASK_ID = 'task-01a20575-5554-7463-9141-8018d9736482';
 
+const JANE: Principal = { name: 'jane', roles: ['author'] };
+
 interface Changes {
+  readonly caller?: Principal;
   readonly body?: string;
   readonly contentType?: string;
   readonly query?: Partial<SubmissionQuery>;
   readonly idempotency?: RequestKey;
 }
 
-async function setup() {
+async function setup(settings: Partial<Settings> = {}) {
   const queue = {
     enqueue: jest.fn(async (_task: Record<string, unknown>): Promise<Enqueued> => ({
       taskId: TASK_ID,
@@ -53,11 +59,12 @@ async function setup() {
     providers: [
       SpecsService,
       SubmissionPlanner,
+      ExecutionPlanner,
       { provide: QueueService, useValue: queue },
       { provide: GoldenPathsService, useValue: goldenPaths },
       { provide: StepRegistry, useValue: { rules: () => rules, missingPrograms: async () => ['bash'] } },
       { provide: TaskCallbacks, useValue: callbacks },
-      { provide: Settings, useValue: new Settings() },
+      { provide: Settings, useValue: Object.assign(new Settings(), settings) },
     ],
   }).compile();
   const request = (changes: Changes = {}) =>
@@ -65,21 +72,24 @@ async function setup() {
       body: Buffer.from(changes.body ?? EXAMPLE_SUBMISSION),
       contentType: changes.contentType ?? 'application/yaml',
       query: Object.assign(new SubmissionQuery(), changes.query),
-      user: 'jane',
+      caller: changes.caller ?? JANE,
       requestId: 'request-1',
       ...(changes.idempotency ? { idempotency: changes.idempotency } : {}),
     });
   const submit = async (changes?: Changes) => (await request(changes)).body;
-  const executed = (body: unknown, query: Partial<SubmissionQuery> = {}) =>
+  const executed = (body: unknown, query: Partial<SubmissionQuery> = {}, caller = JANE) =>
     module.get(SpecsService).execute('db-lifecycle', {
       body: Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)),
       contentType: typeof body === 'string' ? 'application/yaml' : 'application/json',
       query: Object.assign(new SubmissionQuery(), query),
-      user: 'jane',
+      caller,
       requestId: 'request-1',
     });
-  const execute = async (body: unknown, query?: Partial<SubmissionQuery>) => (await executed(body, query)).body;
-  return { request, submit, execute, queue, callbacks, validate, goldenPaths, planner: module.get(SubmissionPlanner) };
+  const execute = async (body: unknown, query?: Partial<SubmissionQuery>, caller?: Principal) =>
+    (await executed(body, query, caller)).body;
+  const planner = module.get(SubmissionPlanner);
+  const executions = module.get(ExecutionPlanner);
+  return { request, submit, execute, queue, callbacks, validate, goldenPaths, planner, executions };
 }
 
 describe('a correction of a task', () => {
@@ -377,5 +387,75 @@ describe('a callback', () => {
     queue.enqueue.mockRejectedValueOnce(new Error('Connection terminated'));
     await expect(submit({ query })).rejects.toThrow();
     expect(callbacks.forget).toHaveBeenCalledTimes(2);
+  });
+});
+
+describe('a caller', () => {
+  const BARE = 'apiVersion: score.dev/v1b1\nmetadata:\n  name: shop\ncontainers:\n  web:\n    image: x\n';
+  const eve = (changes: Partial<Principal> = {}): Principal => ({ name: 'eve', roles: ['submitter'], ...changes });
+
+  it('who may only run golden paths may not bring steps of its own, and learns what to do', async () => {
+    const { submit, queue } = await setup();
+    await expect(submit({ caller: eve() })).rejects.toMatchObject({
+      code: 'inline_steps_forbidden',
+      detail: expect.stringMatching(
+        /^'eve' may run golden paths only.*send it without 'workflow'.*role author or admin$/,
+      ),
+    });
+    expect(queue.enqueue).not.toHaveBeenCalled();
+    await submit({ caller: eve(), body: BARE });
+    expect(queue.enqueue).toHaveBeenCalledTimes(1);
+    await submit({ caller: eve({ roles: ['submitter', 'author'] }) });
+    expect(queue.enqueue).toHaveBeenCalledTimes(2);
+  });
+
+  it('of whatever role brings none where they are switched off', async () => {
+    const { submit, planner, executions } = await setup({ INLINE_WORKFLOWS: 'off' });
+    const off = { code: 'inline_steps_forbidden', detail: expect.stringContaining('switched off') };
+    await expect(submit({ caller: eve({ roles: ['admin'] }) })).rejects.toMatchObject(off);
+    await submit({ caller: eve(), body: BARE });
+    // Nor do a schedule that is due, and the correction of a task.
+    const owner = { appName: 'demo-app', goldenPath: 'deploy-app', parameters: {} };
+    expect(() => planner.read(EXAMPLE_SUBMISSION, owner)).toThrow(expect.objectContaining(off));
+    const spec = parse(EXAMPLE_SUBMISSION) as Record<string, unknown>;
+    const request = { goldenPath: 'deploy-app', parameters: {}, labels: {}, spec };
+    expect(() => executions.plan(request)).toThrow(expect.objectContaining(off));
+  });
+
+  it('with scopes submits for its applications only, whatever way the name comes', async () => {
+    const { submit, execute, queue } = await setup();
+    const caller = eve({ scopes: ['frontend-*'] });
+    const detail = "'eve' is for the application frontend-* only, and not for the application 'shop'";
+    await expect(submit({ caller, body: BARE })).rejects.toMatchObject({ code: 'out_of_scope', detail });
+    await expect(execute({ app_name: 'shop' }, {}, caller)).rejects.toMatchObject({ code: 'out_of_scope' });
+    await expect(
+      execute({ app_name: 'shop', spec: { ...SCORE, metadata: { name: 'frontend-web' } } }, {}, caller),
+    ).rejects.toMatchObject({ code: 'out_of_scope' });
+    expect(queue.enqueue).not.toHaveBeenCalled();
+    await execute({ app_name: 'frontend-web', spec: SCORE }, {}, caller);
+    expect(queue.enqueue).toHaveBeenCalledTimes(1);
+  });
+
+  it('with scopes holds no concurrency key of others', async () => {
+    const { submit, queue } = await setup();
+    const caller = eve({ scopes: ['sh*'] });
+    for (const key of ['prod', 'shops', 'shop2:x']) {
+      const refused = submit({ caller, body: BARE, query: { concurrency_key: key } });
+      await expect(refused).rejects.toMatchObject({ code: 'out_of_scope', errors: [{ path: 'concurrency_key' }] });
+    }
+    await submit({ caller, body: BARE, query: { concurrency_key: 'shop' } });
+    await submit({ caller, body: BARE, query: { concurrency_key: 'shop:db' } });
+    await submit({ caller: eve(), body: BARE, query: { concurrency_key: 'prod' } });
+    expect(queue.enqueue).toHaveBeenCalledTimes(3);
+  });
+
+  it('needs the role for what is urgent', async () => {
+    const { submit } = await setup();
+    const query = { priority: 'urgent' } as const;
+    await expect(submit({ caller: eve(), body: BARE, query })).rejects.toMatchObject({
+      code: 'role_required',
+      detail: "'eve' has the role submitter, but 'priority=urgent' needs tasks:urgent: the role operator or admin",
+    });
+    await submit({ caller: eve({ roles: ['submitter', 'operator'] }), body: BARE, query });
   });
 });

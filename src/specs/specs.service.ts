@@ -1,4 +1,6 @@
 import { Injectable } from '@nestjs/common';
+import { mustBeAllowed } from '../auth/access.js';
+import type { Principal } from '../auth/principal.js';
 import { Problem } from '../common/problem/problem.js';
 import { Settings } from '../config/settings.js';
 import type { GoldenPath } from '../golden-paths/golden-path.js';
@@ -25,7 +27,7 @@ export interface SubmissionRequest {
   readonly body: Buffer | undefined;
   readonly contentType: string | undefined;
   readonly query: SubmissionQuery;
-  readonly user: string;
+  readonly caller: Principal;
   readonly requestId: string;
   /** Of a request with an `Idempotency-Key`. */
   readonly idempotency?: RequestKey;
@@ -87,14 +89,15 @@ export class SpecsService {
       const { idempotency, query } = request;
       const refused = error instanceof Problem && error.status < 500 && error.code !== 'idempotency_key_reused';
       if (!refused || !idempotency || query.dry_run === 'true') throw error;
-      const known = await this.recall({ ...idempotency, principal: request.user });
+      const known = await this.recall({ ...idempotency, principal: request.caller.name });
       if (!known?.facts) throw error;
       return { body: accepted(known.taskId, known.facts as unknown as Facts), replayed: true };
     }
   }
 
   private async accept(request: SubmissionRequest, path: GoldenPath, execution: Execution): Promise<SubmissionResult> {
-    const spec = this.planner.plan(path, execution, request.query.parameters);
+    checkWishes(request, execution.appName);
+    const spec = this.planner.plan(path, execution, request.query.parameters, request.caller);
     const task = plannedTask(path, execution, spec);
     const named = { golden_path: path.name, workflow_name: task.workflowName };
     const { callback_url: callbackUrl } = request.query;
@@ -138,7 +141,7 @@ export class SpecsService {
   }
 
   private async enqueue(
-    { query, user, requestId, idempotency }: SubmissionRequest,
+    { query, caller: { name: user }, requestId, idempotency }: SubmissionRequest,
     facts: Facts,
     { labels, ...task }: PlannedTask,
     callback?: CallbackMetadata,
@@ -179,6 +182,17 @@ export class SpecsService {
 /** What somebody may not have is a problem of a dry run, and no reason to refuse it. */
 function askedPath(path: GoldenPath, { query }: SubmissionRequest): GoldenPath {
   return query.dry_run === 'true' ? { ...path, secrets: ALL_SECRETS } : path;
+}
+
+/** What only some callers may ask for. */
+function checkWishes({ caller, query }: SubmissionRequest, appName: string): void {
+  if (query.priority === 'urgent') mustBeAllowed(caller, 'tasks:urgent', "'priority=urgent'");
+  const { concurrency_key: key } = query;
+  if (key === undefined || caller.scopes === undefined || key === appName || key.startsWith(`${appName}:`)) return;
+  // Whoever holds a key keeps others' tasks waiting, and may take their place.
+  const message = `'${caller.name}' is not for all applications: its concurrency keys begin with the application's name`;
+  const hint = `For example '${appName}:${key.slice(0, 80)}'.`;
+  throw new Problem('out_of_scope', message, { errors: [{ path: 'concurrency_key', message, hint }] });
 }
 
 /** What an answer says besides the task; kept with an idempotency key, so that it can be given again. */

@@ -1,4 +1,7 @@
 import { Injectable } from '@nestjs/common';
+import { may, mustBeInScope } from '../auth/access.js';
+import type { Principal } from '../auth/principal.js';
+import { rolesWith } from '../auth/roles.js';
 import { Problem, type ProblemItem } from '../common/problem/problem.js';
 import { Settings } from '../config/settings.js';
 import { concurrencyFor } from '../golden-paths/concurrency.js';
@@ -52,8 +55,15 @@ export class SubmissionPlanner extends SpecReader {
   }
 
   /** A workflow in the document replaces the golden path's own; parameters are the path's, and checked either way. */
-  plan(path: GoldenPath, execution: Execution, fromQuery: Readonly<Record<string, unknown>>): WorkflowSpec {
+  plan(
+    path: GoldenPath,
+    execution: Execution,
+    fromQuery: Readonly<Record<string, unknown>>,
+    caller?: Principal,
+  ): WorkflowSpec {
     const { workflow, environment } = execution;
+    if (caller) mustBeInScope(caller, execution.appName);
+    if (workflow) checkOwnSteps(this.settings.INLINE_WORKFLOWS, path, caller);
     // `app_name` of a request goes before the document's own.
     const metadata = { ...execution.score.metadata, name: execution.appName };
     const score = { ...execution.score, metadata };
@@ -78,7 +88,7 @@ export class SubmissionPlanner extends SpecReader {
   }
 
   /** The correction of a task's document: for the same application, golden path and parameters. */
-  override read(text: string, { appName, goldenPath, parameters }: SpecOwner): WorkflowSpec {
+  override read(text: string, { appName, goldenPath, parameters, caller }: SpecOwner): WorkflowSpec {
     const path = this.goldenPaths.get(goldenPath ?? this.settings.DEFAULT_GOLDEN_PATH);
     const submission = parseSubmission(text, 'application/yaml', this.rules(), path);
     if (submission.appName !== appName) {
@@ -88,6 +98,18 @@ export class SubmissionPlanner extends SpecReader {
     }
     // A parameter that had no value is stored as an empty text, which need not be one that could be given.
     const given = Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== ''));
-    return this.plan(path, { ...submission, parameters: given, labels: {} }, {});
+    return this.plan(path, { ...submission, parameters: given, labels: {} }, {}, caller);
   }
+}
+
+/** Throws where a document may not bring its own steps: nobody's, or not this caller's. Without a caller it is the system's. */
+function checkOwnSteps(inline: Settings['INLINE_WORKFLOWS'], { name }: GoldenPath, caller?: Principal): void {
+  const without = `send it without 'workflow' and 'workflows', and the golden path '${name}' is what runs`;
+  if (inline === 'off') {
+    throw new Problem('inline_steps_forbidden', `documents with their own steps are switched off here: ${without}`);
+  }
+  if (!caller || may(caller, 'tasks:inline')) return;
+  const who = `'${caller.name}' may run golden paths only, and the document has its own steps`;
+  const roles = rolesWith('tasks:inline').join(' or ');
+  throw new Problem('inline_steps_forbidden', `${who}: ${without}; or use a key with the role ${roles}`);
 }

@@ -1,7 +1,7 @@
 import { Body, Controller, HttpCode, Post, Req, Res } from '@nestjs/common';
 import { ApiAcceptedResponse, ApiBearerAuth, ApiBody, ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Caller, type Principal } from '../auth/principal.js';
+import { Caller, type Principal, Requires } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { bulkBody } from './bulk-api.decorator.js';
 import { BulkService } from './bulk.service.js';
@@ -17,6 +17,7 @@ export class BulkCancelController {
 
   /** Cancels all tasks that have not ended and for which the filter holds. Over 1,000 of them become a job. */
   @Post('cancel')
+  @Requires('tasks:cancel')
   @HttpCode(200)
   @ApiOkResponse({ type: BulkAnswer })
   @ApiAcceptedResponse({ type: BulkAnswer, description: 'A job does it in the background.' })
@@ -27,6 +28,6 @@ export class BulkCancelController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<BulkAnswer> {
-    return this.bulk.start('cancel', body, { actor: caller.name, requestId: request.id }, reply);
+    return this.bulk.start('cancel', body, { caller, requestId: request.id }, reply);
   }
 }

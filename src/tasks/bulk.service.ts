@@ -1,10 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
+import type { Principal } from '../auth/principal.js';
 import { decodeCursor, encodeCursor } from '../common/http/cursor.js';
 import { Problem } from '../common/problem/problem.js';
 import type { BulkKind } from '../queue/bulk/bulk-filter.js';
 import { BulkOperations, JobNotFoundError, JobStateError } from '../queue/bulk/bulk-operations.js';
-import type { Signature } from '../queue/store/task-changes.js';
+import type { Job } from '../queue/store/job-store.js';
 import { readBulkBody } from './bulk-body.js';
 import { jobLinks, toJobView, type BulkAnswer, type JobPage, type JobView } from './dead-letter.dto.js';
 import type { PageQuery } from '../common/http/page-query.js';
@@ -12,13 +13,29 @@ import type { PageQuery } from '../common/http/page-query.js';
 /** A job's id; what else stands in an address is the id of none. */
 const JOB_ID = /^[1-9][0-9]{0,17}$/;
 
-/** Verbs on many tasks, and their jobs. */
+/** Who asks for it. */
+export interface AskedBy {
+  readonly caller: Principal;
+  readonly requestId: string;
+}
+
+/**
+ * Verbs on many tasks, and their jobs. Those of a caller with scopes are for its applications only, and it sees the jobs
+ * that it began itself.
+ */
 @Injectable()
 export class BulkService {
   constructor(private readonly operations: BulkOperations) {}
 
-  async start(kind: BulkKind, body: Buffer | undefined, by: Signature, reply: FastifyReply): Promise<BulkAnswer> {
-    const { filter, dryRun, reason } = readBulkBody(kind, body);
+  async start(
+    kind: BulkKind,
+    body: Buffer | undefined,
+    { caller: { name: actor, scopes: apps }, requestId }: AskedBy,
+    reply: FastifyReply,
+  ): Promise<BulkAnswer> {
+    const { filter: asked, dryRun, reason } = readBulkBody(kind, body);
+    const filter = apps === undefined ? asked : { ...asked, apps };
+    const by = { actor, requestId };
     const told = reason === undefined ? `cancelled by ${by.actor}` : `cancelled by ${by.actor}: ${reason}`;
     const options = { dryRun, reason: kind === 'cancel' ? told : null };
     const { count, job } = await this.operations.start(kind, filter, by, options);
@@ -28,18 +45,28 @@ export class BulkService {
     return { count, job: job.id, links };
   }
 
-  async jobs({ limit, cursor }: PageQuery): Promise<JobPage> {
-    const found = await this.operations.jobs(limit + 1, cursor === undefined ? undefined : decodeCursor(cursor));
+  async jobs({ limit, cursor }: PageQuery, caller: Principal): Promise<JobPage> {
+    const before = cursor === undefined ? undefined : decodeCursor(cursor);
+    const found = await this.operations.jobs(limit + 1, before, caller.scopes && caller.name);
     const jobs = found.slice(0, limit);
     return { jobs: jobs.map(toJobView), next_cursor: found.length > limit ? encodeCursor(jobs.at(-1)!.id) : null };
   }
 
-  job(id: string): Promise<JobView> {
-    return this.onJob(id, () => this.operations.job(id));
+  job(id: string, caller: Principal): Promise<JobView> {
+    return this.onJob(id, () => this.visible(id, caller));
   }
 
-  stop(id: string, by: Signature): Promise<JobView> {
-    return this.onJob(id, () => this.operations.stop(id, by));
+  stop(id: string, { caller, requestId }: AskedBy): Promise<JobView> {
+    return this.onJob(id, async () => {
+      await this.visible(id, caller);
+      return this.operations.stop(id, { actor: caller.name, requestId });
+    });
+  }
+
+  private async visible(id: string, { name, scopes }: Principal): Promise<Job> {
+    const job = await this.operations.job(id);
+    if (scopes !== undefined && job.by.actor !== name) throw new JobNotFoundError(id);
+    return job;
   }
 
   private async onJob(id: string, work: () => ReturnType<BulkOperations['job']>): Promise<JobView> {

@@ -15,10 +15,10 @@ export class DeadLettersService {
   ) {}
 
   /** The latest failure first. */
-  async list(query: DeadLettersQuery): Promise<DeadLetterPage> {
+  async list(query: DeadLettersQuery, apps?: readonly string[]): Promise<DeadLetterPage> {
     const after = query.cursor === undefined ? undefined : decodePlace(query.cursor);
     // One more than the page holds says that there is another page.
-    const found = await this.store.list(toFilter(query), query.limit + 1, after);
+    const found = await this.store.list({ ...toFilter(query), apps }, query.limit + 1, after);
     const rows = found.slice(0, query.limit);
     const discarded = new Map(rows.map((row) => [row.id, row.discarded_at]));
     const tasks = await this.tasks.inOrder(rows.map(({ id }) => id));
@@ -28,7 +28,7 @@ export class DeadLettersService {
     };
   }
 
-  groups(query: DeadLetterGroupsQuery): Promise<DeadLetterGroupsView> {
-    return this.store.groups(toFilter(query), query.group_by, query.limit);
+  groups(query: DeadLetterGroupsQuery, apps?: readonly string[]): Promise<DeadLetterGroupsView> {
+    return this.store.groups({ ...toFilter(query), apps }, query.group_by, query.limit);
   }
 }

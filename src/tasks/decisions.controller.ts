@@ -1,10 +1,11 @@
-import { Body, Controller, HttpCode, Param, Post, Req } from '@nestjs/common';
+import { Body, Controller, HttpCode, Param, Post, Req, UseGuards } from '@nestjs/common';
 import { ApiBearerAuth, ApiBody, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
-import { Caller, type Principal } from '../auth/principal.js';
+import { Caller, type Principal, Requires } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { type Answer, DecisionsService } from './decisions.service.js';
 import { TaskDetail } from './task.dto.js';
+import { TaskAccessGuard } from './task-access.guard.js';
 import { TaskIdPipe } from './task-id.pipe.js';
 import { TasksService } from './tasks.service.js';
 import { readVerbBody } from '../common/http/verb-body.js';
@@ -19,9 +20,10 @@ const BODY = {
 @ApiTags('tasks')
 @ApiBearerAuth()
 @ApiProblems(
-  ...(['unauthorized', 'forbidden', 'task_not_found', 'invalid_parameter'] as const),
+  ...(['unauthorized', 'task_not_found', 'invalid_parameter'] as const),
   ...(['illegal_transition', 'conflict', 'database_unavailable'] as const),
 )
+@UseGuards(TaskAccessGuard)
 @Controller('api/tasks')
 export class DecisionsController {
   constructor(
@@ -31,6 +33,7 @@ export class DecisionsController {
 
   /** Approves the step that waits; `step` says which one, where several do. */
   @Post(':id/approve')
+  @Requires('tasks:decide', { refusals: ['forbidden'] })
   @HttpCode(202)
   @ApiBody(BODY)
   approve(
@@ -44,6 +47,7 @@ export class DecisionsController {
 
   /** Rejects it: the step fails, and the task with it. */
   @Post(':id/reject')
+  @Requires('tasks:decide', { refusals: ['forbidden'] })
   @HttpCode(202)
   @ApiBody(BODY)
   reject(
@@ -56,7 +60,7 @@ export class DecisionsController {
   }
 
   private async decide(id: string, answer: Answer, caller: Principal, request: FastifyRequest): Promise<TaskDetail> {
-    await this.decisions.decide(id, answer, { actor: caller.name, requestId: request.id });
+    await this.decisions.decide(id, answer, { actor: caller.name, roles: caller.roles, requestId: request.id });
     return this.tasks.detail(id);
   }
 }

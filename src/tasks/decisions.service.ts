@@ -20,6 +20,7 @@ export interface Answer {
 /** Who says it. */
 export interface Speaker {
   readonly actor: string;
+  readonly roles?: readonly string[];
   readonly requestId: string;
 }
 
@@ -38,7 +39,7 @@ export class DecisionsService {
     if (!task) throw noSuchTask(taskId);
     const step = chosen(await this.steps.find({ where: { taskId }, order: { position: 'ASC' } }), answer, task);
     const approval = step.waitsFor as unknown as Approval;
-    const bar = barTo(approval, answer.decision, by.actor, submittersOf(task));
+    const bar = barTo(approval, answer.decision, by, submittersOf(task));
     if (bar !== undefined) throw new Problem('forbidden', bar);
     const { decision, comment } = answer;
     const noted = await this.queue.decide(taskId, { step: step.name, decision, comment }, by, (made) => {

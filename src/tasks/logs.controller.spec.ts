@@ -3,6 +3,7 @@ import { Test } from '@nestjs/testing';
 import type { FastifyReply } from 'fastify';
 import { LogsController } from './logs.controller.js';
 import { OpenAnswers } from '../common/http/open-answers.js';
+import { TaskAccessGuard } from './task-access.guard.js';
 import { TaskLogsService } from './task-logs.service.js';
 
 const RAW = { time: false, step: false, plain: false };
@@ -20,7 +21,10 @@ async function setup() {
   const module = await Test.createTestingModule({
     controllers: [LogsController],
     providers: [OpenAnswers, { provide: TaskLogsService, useValue: service }],
-  }).compile();
+  })
+    .overrideGuard(TaskAccessGuard)
+    .useValue({})
+    .compile();
   const headers: Record<string, string> = {};
   const status = jest.fn();
   const reply = {

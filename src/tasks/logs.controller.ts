@@ -1,10 +1,12 @@
-import { Controller, Get, Header, Headers, Param, Query, Res, StreamableFile } from '@nestjs/common';
+import { Controller, Get, Header, Headers, Param, Query, Res, StreamableFile, UseGuards } from '@nestjs/common';
 import { ApiBearerAuth, ApiHeader, ApiOkResponse, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
+import { Requires } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { EVENT_STREAM, UNBUFFERED } from '../common/http/server-events.js';
 import { LOG_COLOURS, readLastEventId, readLogQuery } from './log-query.js';
 import { OpenAnswers } from '../common/http/open-answers.js';
+import { TaskAccessGuard } from './task-access.guard.js';
 import { TaskIdPipe } from './task-id.pipe.js';
 import { TaskLogsService } from './task-logs.service.js';
 
@@ -12,6 +14,7 @@ import { TaskLogsService } from './task-logs.service.js';
 @ApiTags('tasks')
 @ApiBearerAuth()
 @ApiProblems('unauthorized', 'database_unavailable')
+@UseGuards(TaskAccessGuard)
 @Controller('api/tasks')
 export class LogsController {
   constructor(
@@ -24,6 +27,7 @@ export class LogsController {
    * `Accept: text/event-stream` as events, live until the task has ended.
    */
   @Get(':id/logs')
+  @Requires('tasks:read')
   @ApiProblems('task_not_found', 'invalid_parameter')
   @Header('X-Content-Type-Options', 'nosniff')
   @Header('Cache-Control', 'no-store')

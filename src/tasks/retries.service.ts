@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
+import type { Principal } from '../auth/principal.js';
 import { differences } from '../common/differences.js';
 import { didYouMean } from '../common/did-you-mean.js';
 import { Problem } from '../common/problem/problem.js';
@@ -29,12 +30,17 @@ export class RetriesService {
     private readonly reader: SpecReader,
   ) {}
 
-  async retry(taskId: string, { from_step: fromStep, spec }: RetryRequest, by: Speaker): Promise<void> {
+  async retry(
+    taskId: string,
+    { from_step: fromStep, spec }: RetryRequest,
+    by: Speaker,
+    caller?: Principal,
+  ): Promise<void> {
     if (fromStep === undefined && spec === undefined) return this.queue.retry(taskId, by);
     const task = await this.tasks.findOneBy({ taskId });
     if (!task) throw noSuchTask(taskId);
     const before = specOf(task.workflowSpec);
-    const after = spec === undefined ? before : this.read(spec, task, before);
+    const after = spec === undefined ? before : this.read(spec, task, before, caller);
     if (fromStep !== undefined) mustHave(after, fromStep);
     const changed = changedSteps(before, after);
     const anew = fromStep === undefined ? changed : [...changed, fromStep];
@@ -50,9 +56,9 @@ export class RetriesService {
     });
   }
 
-  private read(spec: unknown, task: QueueTask, { parameters }: WorkflowSpec): WorkflowSpec {
+  private read(spec: unknown, task: QueueTask, { parameters }: WorkflowSpec, caller?: Principal): WorkflowSpec {
     const text = typeof spec === 'string' ? spec : JSON.stringify(spec);
-    return this.reader.read(text, { appName: task.appName, goldenPath: task.goldenPath, parameters });
+    return this.reader.read(text, { appName: task.appName, goldenPath: task.goldenPath, parameters, caller });
   }
 }
 

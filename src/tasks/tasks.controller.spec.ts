@@ -2,9 +2,11 @@ import { EventEmitter } from 'node:events';
 import { Test } from '@nestjs/testing';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { PageQuery } from '../common/http/page-query.js';
+import type { Principal } from '../auth/principal.js';
 import { readListQuery } from './list-query.js';
 import { TasksController } from './tasks.controller.js';
 import { RetriesService } from './retries.service.js';
+import { TaskAccessGuard } from './task-access.guard.js';
 import { TasksService } from './tasks.service.js';
 
 async function setup() {
@@ -23,22 +25,25 @@ async function setup() {
       { provide: TasksService, useValue: service },
       { provide: RetriesService, useValue: retries },
     ],
-  }).compile();
+  })
+    .overrideGuard(TaskAccessGuard)
+    .useValue({})
+    .compile();
   return { controller: module.get(TasksController), service, retries };
 }
 
 const request = { id: 'request-1' } as FastifyRequest;
 const reply = { raw: new EventEmitter() } as unknown as FastifyReply;
-const caller = { name: 'jane' };
+const caller: Principal = { name: 'jane', roles: ['operator'], scopes: ['sh*'] };
 
 describe('TasksController', () => {
   it('hands queries and ids to the service', async () => {
     const { controller, service } = await setup();
     const page = new PageQuery();
-    await controller.list({ status: 'failed', 'label.team': 'a' });
+    await controller.list({ status: 'failed', 'label.team': 'a' }, ['sh*']);
     await controller.detail('task-1', {}, reply);
     await controller.events('task-1', page);
-    expect(service.list).toHaveBeenCalledWith(readListQuery({ status: 'failed', 'label.team': 'a' }));
+    expect(service.list).toHaveBeenCalledWith(readListQuery({ status: 'failed', 'label.team': 'a' }), ['sh*']);
     expect(service.detail).toHaveBeenCalledWith('task-1');
     expect(service.events).toHaveBeenCalledWith('task-1', page);
   });
@@ -60,6 +65,6 @@ describe('TasksController', () => {
     expect(service.cancel).toHaveBeenNthCalledWith(1, 'task-1', 'jane', 'request-1', 'too slow');
     expect(service.cancel).toHaveBeenNthCalledWith(2, 'task-1', 'jane', 'request-1', undefined);
     const by = { actor: 'jane', requestId: 'request-1' };
-    expect(retries.retry).toHaveBeenCalledWith('task-1', { from_step: 'build' }, by);
+    expect(retries.retry).toHaveBeenCalledWith('task-1', { from_step: 'build' }, by, caller);
   });
 });

@@ -1,13 +1,14 @@
-import { Body, Controller, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Param, Post, Query, Req, Res, UseGuards } from '@nestjs/common';
 import { ApiBearerAuth, ApiBody, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Caller, type Principal } from '../auth/principal.js';
+import { Caller, type Principal, Requires, Scopes } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { PAGE_PARAMETERS, PageQuery } from '../common/http/page-query.js';
 import { QueryPipe } from '../common/http/query.pipe.js';
 import { TASK_STATUSES } from '../queue/task-status.js';
 import { DETAIL_PARAMETERS, DetailQuery, readListQuery } from './list-query.js';
 import { TaskDetail, TaskEventPage, TaskPage } from './task.dto.js';
+import { TaskAccessGuard } from './task-access.guard.js';
 import { TaskIdPipe } from './task-id.pipe.js';
 import { RetriesService } from './retries.service.js';
 import { TasksService } from './tasks.service.js';
@@ -17,6 +18,7 @@ import { readVerbBody } from '../common/http/verb-body.js';
 @ApiTags('tasks')
 @ApiBearerAuth()
 @ApiProblems('unauthorized', 'database_unavailable')
+@UseGuards(TaskAccessGuard)
 @Controller('api/tasks')
 export class TasksController {
   constructor(
@@ -26,6 +28,7 @@ export class TasksController {
 
   /** The tasks, newest first, page by page. */
   @Get()
+  @Requires('tasks:read')
   @ApiProblems('invalid_parameter')
   @ApiQuery({ name: 'status', required: false, enum: TASK_STATUSES })
   @ApiQuery({ name: 'app_name', required: false, type: String })
@@ -46,12 +49,13 @@ export class TasksController {
   @ApiQuery({ name: 'until', required: false, type: String, description: 'Enqueued before this time.' })
   @ApiQuery({ name: 'limit', required: false, type: Number })
   @ApiQuery({ name: 'cursor', required: false, type: String, description: 'next_cursor of the page before.' })
-  list(@Query() query: Record<string, unknown>): Promise<TaskPage> {
-    return this.tasks.list(readListQuery(query));
+  list(@Query() query: Record<string, unknown>, @Scopes() apps: readonly string[] | undefined): Promise<TaskPage> {
+    return this.tasks.list(readListQuery(query), apps);
   }
 
   /** One task with its steps; with `wait`, when it has ended or the time is up. */
   @Get(':id')
+  @Requires('tasks:read')
   @ApiProblems('task_not_found', 'invalid_parameter')
   @ApiQuery({ name: 'wait', required: false, type: String, description: 'At most so long, e.g. 60s.' })
   detail(
@@ -67,6 +71,7 @@ export class TasksController {
 
   /** The task's ledger: every change of its state and of its steps, oldest first. */
   @Get(':id/events')
+  @Requires('tasks:read')
   @ApiProblems('task_not_found')
   @ApiQuery({ name: 'limit', required: false, type: Number })
   @ApiQuery({ name: 'cursor', required: false, type: String })
@@ -79,6 +84,7 @@ export class TasksController {
 
   /** Cancels the task: at once where it waits; a running one is asked to end and is cancelled when it has. */
   @Post(':id/cancel')
+  @Requires('tasks:cancel', { own: 'tasks:cancel-own' })
   @ApiProblems('task_not_found', 'illegal_transition')
   @HttpCode(202)
   @ApiBody({ required: false, schema: { type: 'object', properties: { reason: { type: 'string' } } } })
@@ -96,6 +102,7 @@ export class TasksController {
    * outputs of those that did. `from_step` names another one to begin at; `spec` is a corrected document.
    */
   @Post(':id/retry')
+  @Requires('tasks:retry', { own: 'tasks:retry-own', refusals: ['inline_steps_forbidden'] })
   @ApiProblems('task_not_found', 'illegal_transition', 'invalid_parameter', 'invalid_document')
   @HttpCode(202)
   @ApiBody({
@@ -109,7 +116,7 @@ export class TasksController {
     @Req() request: FastifyRequest,
   ): Promise<TaskDetail> {
     const how = readVerbBody(body, { from_step: 255, spec: undefined });
-    await this.tasks.verb(() => this.retries.retry(id, how, { actor: caller.name, requestId: request.id }));
+    await this.tasks.verb(() => this.retries.retry(id, how, { actor: caller.name, requestId: request.id }, caller));
     return this.tasks.detail(id);
   }
 }

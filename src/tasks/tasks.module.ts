@@ -13,6 +13,7 @@ import { LogWatch } from './log-watch.js';
 import { LogsController } from './logs.controller.js';
 import { OpenAnswers } from '../common/http/open-answers.js';
 import { RetriesService } from './retries.service.js';
+import { TaskAccessGuard } from './task-access.guard.js';
 import { TaskLogsService } from './task-logs.service.js';
 import { TasksController } from './tasks.controller.js';
 import { TasksService } from './tasks.service.js';
@@ -43,6 +44,7 @@ export class TasksModule {
         TaskLogsService,
         WhyService,
         LogWatch,
+        TaskAccessGuard,
         OpenAnswers,
         { provide: SpecReader, useExisting: specReader as never },
       ],

@@ -56,9 +56,10 @@ export class TasksService {
     private readonly lists: ListStore,
   ) {}
 
-  /** Newest first. */
-  async list(query: ListQuery): Promise<TaskPage> {
+  /** Newest first; with patterns, of the applications that fit one. */
+  async list(query: ListQuery, apps?: readonly string[]): Promise<TaskPage> {
     const filter = {
+      apps,
       status: query.status,
       appName: query.app_name,
       workflowName: query.workflow_name,

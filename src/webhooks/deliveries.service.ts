@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource, InjectRepository } from '@nestjs/typeorm';
-import { DataSource, LessThan, Repository } from 'typeorm';
+import { DataSource, LessThan, Raw, Repository } from 'typeorm';
+import { toLike } from '../common/app-patterns.js';
 import { decodeCursor } from '../common/http/cursor.js';
 import { pageOf } from '../common/http/page-query.js';
 import { Problem } from '../common/problem/problem.js';
+import { QueueTask } from '../queue/queue-task.entity.js';
 import { LedgerStore } from '../queue/store/ledger-store.js';
 import type { DeliveryQuery } from './delivery-query.js';
 import { shownUrl } from './shown-url.js';
@@ -30,8 +32,12 @@ export class DeliveriesService {
   ) {}
 
   /** Newest first. */
-  async list(webhookId: string, { limit, cursor, status }: DeliveryQuery): Promise<DeliveryPage> {
-    const { id } = await this.webhooks.get(webhookId);
+  async list(
+    webhookId: string,
+    { limit, cursor, status }: DeliveryQuery,
+    apps?: readonly string[],
+  ): Promise<DeliveryPage> {
+    const { id } = await this.webhooks.get(webhookId, apps);
     const where = {
       webhookId: id,
       ...(status === undefined ? {} : { status }),
@@ -43,9 +49,9 @@ export class DeliveriesService {
   }
 
   /** Of the callback of that task, newest first. */
-  async callbackOf(taskId: string): Promise<CallbackView> {
+  async callbackOf(taskId: string, apps?: readonly string[]): Promise<CallbackView> {
     const callback = await this.callbacks.findOneBy({ taskId: taskId.replaceAll('\0', '') });
-    if (!callback) {
+    if (!callback || !(await this.isOf(apps, taskId))) {
       throw new Problem('callback_not_found', `no callback was called for a task '${taskId.slice(0, 100)}'`);
     }
     const where = { callbackId: callback.id };
@@ -55,7 +61,7 @@ export class DeliveriesService {
 
   /** Sends the same message once more, with all its retries; the receiver knows it by its id. */
   async redeliver(webhookId: string, deliveryId: string, by: Operator): Promise<DeliveryView> {
-    const webhook = await this.webhooks.get(webhookId);
+    const webhook = await this.webhooks.get(webhookId, by.caller?.scopes);
     const delivery = await this.find(webhook, deliveryId);
     if (!webhook.enabled) {
       const message = 'the webhook is switched off: resume it first; what is pending is delivered then';
@@ -71,21 +77,27 @@ export class DeliveriesService {
         throw new Problem('conflict', 'it is being delivered at this moment: wait until that attempt has ended');
       }
       const about = { webhook_id: webhook.id, delivery_id: delivery.id, event_id: delivery.eventId };
-      const note = { ...by, cause: 'webhook_redelivered', detail: about };
+      const note = { actor: by.actor, requestId: by.requestId, cause: 'webhook_redelivered', detail: about };
       await this.ledger.note(note, { manager });
       return toDeliveryView(await manager.findOneByOrFail(WebhookDelivery, { id: delivery.id }));
     });
   }
 
   /** Sends a message of no event, once, and says what came of it; also while the webhook is switched off. */
-  async test(webhookId: string): Promise<TestResult> {
-    const { id } = await this.webhooks.get(webhookId);
+  async test(webhookId: string, apps?: readonly string[]): Promise<TestResult> {
+    const { id } = await this.webhooks.get(webhookId, apps);
     const select = { id: true, url: true, secret: true, oldSecret: true, oldSecretExpiresAt: true } as const;
     const { url, ...kept } = await this.dataSource.manager.findOneOrFail(Webhook, { where: { id }, select });
     const messageId = `msg_test_${randomUUID()}`;
     const timestamp = new Date().toISOString();
     const payload = JSON.stringify({ type: 'webhook.test', timestamp, data: { webhook_id: id } });
     return toTestResult(messageId, await this.sender.send(url, { id: messageId, payload }, secretsOf(kept)));
+  }
+
+  private async isOf(apps: readonly string[] | undefined, taskId: string): Promise<boolean> {
+    if (apps === undefined) return true;
+    const where = { taskId, appName: Raw((column) => `${column} LIKE ANY (:apps::text[])`, { apps: toLike(apps) }) };
+    return this.dataSource.manager.existsBy(QueueTask, where);
   }
 
   private async find({ id: webhookId }: Webhook, id: string): Promise<WebhookDelivery> {

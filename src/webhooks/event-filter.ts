@@ -1,3 +1,4 @@
+import { matchesName } from '../common/app-patterns.js';
 import type { LedgerEvent } from '../queue/store/ledger-reader.js';
 
 /** Which events somebody is told. */
@@ -19,19 +20,4 @@ function isVisible(xid: string, snapshot: string): boolean {
   const [xmin = '', xmax = '', open = ''] = snapshot.split(':');
   if (BigInt(xid) < BigInt(xmin)) return true;
   return BigInt(xid) < BigInt(xmax) && !open.split(',').includes(xid);
-}
-
-/** Whether the whole name fits a pattern in which `*` stands for any characters; in time linear to both together. */
-export function matchesName(pattern: string, name: string): boolean {
-  const [first = '', ...rest] = pattern.split('*');
-  const last = rest.pop();
-  if (last === undefined) return name === pattern;
-  if (!name.startsWith(first)) return false;
-  let at = first.length;
-  for (const part of rest) {
-    const found = name.indexOf(part, at);
-    if (found < 0) return false;
-    at = found + part.length;
-  }
-  return name.length - last.length >= at && name.endsWith(last);
 }

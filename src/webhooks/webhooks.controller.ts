@@ -9,7 +9,7 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Caller, type Principal } from '../auth/principal.js';
+import { Caller, type Principal, Requires, Scopes } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { PAGE_PARAMETERS, PageQuery } from '../common/http/page-query.js';
 import { QueryPipe } from '../common/http/query.pipe.js';
@@ -44,6 +44,7 @@ export class WebhooksController {
 
   /** Makes a webhook. It is told what happens from now on. The answer has its secret, which is shown this once. */
   @Post()
+  @Requires('webhooks:manage', { refusals: ['out_of_scope'] })
   @ApiConsumes('application/json', 'application/yaml')
   @ApiBody(BODY)
   @ApiProblems('malformed_json', 'malformed_yaml', 'body_too_large', 'unsupported_media_type', 'invalid_parameter')
@@ -61,29 +62,33 @@ export class WebhooksController {
 
   /** All webhooks, oldest first, page by page. */
   @Get()
+  @Requires('webhooks:read')
   @ApiProblems('invalid_parameter')
   @ApiQuery({ name: 'limit', required: false, type: Number })
   @ApiQuery({ name: 'cursor', required: false, type: String })
-  list(@Query(PAGE) query: PageQuery): Promise<WebhookPage> {
-    return this.webhooks.list(query);
+  list(@Query(PAGE) query: PageQuery, @Scopes() apps: readonly string[] | undefined): Promise<WebhookPage> {
+    return this.webhooks.list(query, apps);
   }
 
   /** What became of the callback of a task that was submitted with `callback_url` and has ended. */
   @Get('callbacks/:task')
+  @Requires('tasks:read')
   @ApiProblems('callback_not_found')
-  callback(@Param('task') taskId: string): Promise<CallbackView> {
-    return this.deliveries.callbackOf(taskId);
+  callback(@Param('task') taskId: string, @Scopes() apps: readonly string[] | undefined): Promise<CallbackView> {
+    return this.deliveries.callbackOf(taskId, apps);
   }
 
   /** One webhook. */
   @Get(':id')
+  @Requires('webhooks:read')
   @ApiProblems('webhook_not_found')
-  async detail(@Param('id') id: string): Promise<WebhookView> {
-    return toWebhookView(await this.webhooks.get(id));
+  async detail(@Param('id') id: string, @Scopes() apps: readonly string[] | undefined): Promise<WebhookView> {
+    return toWebhookView(await this.webhooks.get(id, apps));
   }
 
   /** Changes the fields that are given. */
   @Patch(':id')
+  @Requires('webhooks:manage', { refusals: ['out_of_scope'] })
   @ApiConsumes('application/json', 'application/yaml')
   @ApiBody(PART)
   @ApiProblems('malformed_json', 'webhook_not_found', 'unsupported_media_type', 'invalid_parameter')
@@ -99,6 +104,7 @@ export class WebhooksController {
 
   /** Removes it, with all its deliveries. */
   @Delete(':id')
+  @Requires('webhooks:manage')
   @HttpCode(204)
   @ApiProblems('webhook_not_found')
   async remove(@Param('id') id: string, @Caller() caller: Principal, @Req() request: FastifyRequest): Promise<void> {
@@ -107,6 +113,7 @@ export class WebhooksController {
 
   /** Switches it off: what is pending waits, and what happens meanwhile is not told. */
   @Post(':id/pause')
+  @Requires('webhooks:manage')
   @HttpCode(200)
   @ApiProblems('webhook_not_found')
   async pause(
@@ -119,6 +126,7 @@ export class WebhooksController {
 
   /** Switches it on: what is pending is delivered, and what happens from now on. */
   @Post(':id/resume')
+  @Requires('webhooks:manage')
   @HttpCode(200)
   @ApiProblems('webhook_not_found')
   async resume(
@@ -131,6 +139,7 @@ export class WebhooksController {
 
   /** Gives it a new secret, shown this once. The one before signs too for `overlap`, 24h unless given. */
   @Post(':id/rotate')
+  @Requires('webhooks:manage')
   @HttpCode(200)
   @ApiConsumes('application/json')
   @ApiBody(OVERLAP)
@@ -147,24 +156,31 @@ export class WebhooksController {
 
   /** Sends a message of the type `webhook.test`, once, and answers with what came of it. */
   @Post(':id/test')
+  @Requires('webhooks:manage')
   @HttpCode(200)
   @ApiProblems('webhook_not_found')
-  test(@Param('id') id: string): Promise<TestResult> {
-    return this.deliveries.test(id);
+  test(@Param('id') id: string, @Scopes() apps: readonly string[] | undefined): Promise<TestResult> {
+    return this.deliveries.test(id, apps);
   }
 
   /** Its deliveries of the last 30 days, newest first. */
   @Get(':id/deliveries')
+  @Requires('webhooks:read')
   @ApiProblems('webhook_not_found', 'invalid_parameter')
   @ApiQuery({ name: 'status', required: false, enum: DELIVERY_STATUSES })
   @ApiQuery({ name: 'limit', required: false, type: Number })
   @ApiQuery({ name: 'cursor', required: false, type: String })
-  listDeliveries(@Param('id') id: string, @Query(DELIVERIES) query: DeliveryQuery): Promise<DeliveryPage> {
-    return this.deliveries.list(id, query);
+  listDeliveries(
+    @Param('id') id: string,
+    @Query(DELIVERIES) query: DeliveryQuery,
+    @Scopes() apps: readonly string[] | undefined,
+  ): Promise<DeliveryPage> {
+    return this.deliveries.list(id, query, apps);
   }
 
   /** Delivers it once more, with all retries and the same `webhook-id`. */
   @Post(':id/deliveries/:delivery/redeliver')
+  @Requires('webhooks:manage')
   @HttpCode(202)
   @ApiAcceptedResponse({ type: DeliveryView })
   @ApiProblems('webhook_not_found', 'delivery_not_found', 'conflict')
@@ -178,6 +194,6 @@ export class WebhooksController {
   }
 }
 
-function operator({ name }: Principal, { id }: FastifyRequest): Operator {
-  return { actor: name, requestId: id };
+function operator(caller: Principal, { id }: FastifyRequest): Operator {
+  return { actor: caller.name, requestId: id, caller };
 }

@@ -1,6 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource, InjectRepository } from '@nestjs/typeorm';
-import { DataSource, type EntityManager, MoreThan, Repository } from 'typeorm';
+import { DataSource, type EntityManager, Repository } from 'typeorm';
+import { mustBeUnscoped, mustLieInScope } from '../auth/access.js';
+import type { Principal } from '../auth/principal.js';
+import { liesWithin, toLike } from '../common/app-patterns.js';
 import { differences } from '../common/differences.js';
 import { decodeCursor } from '../common/http/cursor.js';
 import { pageOf, type PageQuery } from '../common/http/page-query.js';
@@ -18,6 +21,8 @@ import { Webhook } from './webhook.entity.js';
 export interface Operator {
   readonly actor: string;
   readonly requestId: string;
+  /** Whose rights are to be looked at; left out where the system itself does it. */
+  readonly caller?: Principal;
 }
 
 /** What operators do with webhooks; each change and its note in the ledger are one transaction. */
@@ -31,18 +36,24 @@ export class WebhooksService {
   ) {}
 
   /** Oldest first. */
-  async list({ limit, cursor }: PageQuery): Promise<WebhookPage> {
-    const where = cursor === undefined ? {} : { id: MoreThan(decodeCursor(cursor)) };
-    const found = await this.webhooks.find({ where, order: { id: 'ASC' }, take: limit + 1 });
+  async list({ limit, cursor }: PageQuery, apps?: readonly string[]): Promise<WebhookPage> {
+    const query = this.webhooks
+      .createQueryBuilder('w')
+      .orderBy('w.id', 'ASC')
+      .take(limit + 1);
+    if (cursor !== undefined) query.andWhere('w.id > :after', { after: decodeCursor(cursor) });
+    if (apps) query.andWhere(WITHIN, { apps: toLike(apps) });
+    const found = await query.getMany();
     const { rows, next } = pageOf(found, limit, ({ id }) => id);
     return { webhooks: rows.map(toWebhookView), next_cursor: next };
   }
 
-  async get(id: string): Promise<Webhook> {
-    return found(isId(id) ? await this.webhooks.findOneBy({ id }) : null, id);
+  async get(id: string, apps?: readonly string[]): Promise<Webhook> {
+    return found(isId(id) ? await this.webhooks.findOneBy({ id }) : null, id, apps);
   }
 
   async create({ url = '', description = null, events = [], apps = null, enabled = true }: WebhookBody, by: Operator) {
+    mustBeCallers(apps, by);
     await checkOutboundUrl(this.http, url, 'url');
     const secret = newSecret();
     return this.transaction(async (manager) => {
@@ -56,8 +67,9 @@ export class WebhooksService {
   async edit(id: string, body: WebhookBody, by: Operator): Promise<Webhook> {
     if (body.url !== undefined) await checkOutboundUrl(this.http, body.url, 'url');
     return this.transaction(async (manager) => {
-      const webhook = await this.lock(manager, id);
+      const webhook = await this.lock(manager, id, by);
       const after = { ...webhook, ...body };
+      mustBeCallers(after.apps, by);
       const moved = after.url !== webhook.url;
       const changes = differences(about(webhook), about(after));
       if (changes.length === 0 && !moved) return webhook;
@@ -79,7 +91,7 @@ export class WebhooksService {
 
   async remove(id: string, by: Operator): Promise<void> {
     await this.transaction(async (manager) => {
-      const webhook = await this.lock(manager, id);
+      const webhook = await this.lock(manager, id, by);
       await manager.delete(Webhook, { id });
       await this.note(manager, 'webhook_deleted', webhook, by, { webhook: about(webhook) });
     });
@@ -89,7 +101,7 @@ export class WebhooksService {
   async rotate(id: string, overlapSeconds: number, by: Operator): Promise<WebhookWithSecret> {
     const secret = newSecret();
     return this.transaction(async (manager) => {
-      const webhook = await this.lock(manager, id);
+      const webhook = await this.lock(manager, id, by);
       await manager.query(
         `UPDATE webhooks SET old_secret = secret, old_secret_expires_at = now() + $2 * interval '1 second', secret = $3,
            updated_at = now() WHERE id = $1`,
@@ -110,14 +122,20 @@ export class WebhooksService {
     return this.dataSource.transaction('READ COMMITTED', work);
   }
 
-  private async lock(manager: EntityManager, id: string): Promise<Webhook> {
+  private async lock(manager: EntityManager, id: string, { caller }: Operator): Promise<Webhook> {
     const lock = { mode: 'pessimistic_write' } as const;
-    return found(isId(id) ? await manager.findOne(Webhook, { where: { id }, lock }) : null, id);
+    return found(isId(id) ? await manager.findOne(Webhook, { where: { id }, lock }) : null, id, caller?.scopes);
   }
 
-  private note(manager: EntityManager, cause: string, { id, url }: Webhook, by: Operator, detail: object) {
+  private note(
+    manager: EntityManager,
+    cause: string,
+    { id, url }: Webhook,
+    { actor, requestId }: Operator,
+    detail: object,
+  ) {
     const about = { webhook_id: id, url: shownUrl(url), ...detail };
-    return this.ledger.note({ ...by, cause, detail: about }, { manager });
+    return this.ledger.note({ actor, requestId, cause, detail: about }, { manager });
   }
 }
 
@@ -140,7 +158,19 @@ function verbOf(changes: readonly Record<string, unknown>[], enabled: boolean): 
 
 export const isId = (text: string) => /^\d{1,18}$/.test(text);
 
-function found(webhook: Webhook | null, id: string): Webhook {
-  if (webhook) return webhook;
+/** All that it is told of is of applications that fit these patterns: `liesWithin`, in SQL. */
+const WITHIN = `w.apps IS NOT NULL AND NOT EXISTS (SELECT FROM unnest(w.apps) a WHERE NOT a LIKE ANY (:apps::text[]))`;
+
+/** A caller with scopes has no webhook told of other applications than its own. */
+function mustBeCallers(apps: readonly string[] | null, { caller }: Operator): void {
+  if (!caller) return;
+  if (apps === null) mustBeUnscoped(caller, 'a webhook without apps');
+  else apps.forEach((pattern, n) => mustLieInScope(caller, pattern, `apps[${n}]`));
+}
+
+/** One that is told of other applications than the caller's is none. */
+function found(webhook: Webhook | null, id: string, apps: readonly string[] | undefined): Webhook {
+  const isSeen = apps === undefined || webhook?.apps?.every((pattern) => liesWithin(apps, pattern));
+  if (webhook && isSeen) return webhook;
   throw new Problem('webhook_not_found', `there is no webhook '${id.slice(0, 100)}'`);
 }

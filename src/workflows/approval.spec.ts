@@ -57,8 +57,12 @@ it.each<[Partial<Approval>, Decision['decision'], string, RegExp | undefined]>([
   [{ notSubmitter: true }, 'approve', 'bob', undefined],
   [{ approvers: ['bob'] }, 'approve', 'ann', /none of those who may decide: bob/],
   [{ approvers: ['bob'] }, 'reject', 'ann', /none of those/],
+  [{ approvers: ['bob', 'role:approver'] }, 'approve', 'eve', undefined],
+  [{ approvers: ['role:approver'], notSubmitter: true }, 'approve', 'ann', /submitted the task/],
+  [{ approvers: ['role:admin'] }, 'approve', 'eve', /none of those who may decide: role:admin/],
+  [{ approvers: ['approver'] }, 'approve', 'eve', /none of those/],
 ])('with %j, %s by %s is barred: %s', (changes, decision, actor, expected) => {
-  const bar = barTo(approval(changes), decision, actor, ['zoe', 'ann']);
+  const bar = barTo(approval(changes), decision, { actor, roles: ['approver'] }, ['zoe', 'ann']);
   if (expected === undefined) expect(bar).toBeUndefined();
   else expect(bar).toMatch(expected);
 });

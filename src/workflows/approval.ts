@@ -5,7 +5,7 @@ import type { StepConfig } from './step-runner.js';
 /** What a step waits for, as its row keeps it for those who decide. */
 export interface Approval {
   readonly message?: string;
-  /** Who may decide; undefined for everybody. */
+  /** Who may decide, by name or as `role:<role>`; undefined for everybody. */
   readonly approvers?: readonly string[];
   /** So many different people must approve; one rejection is enough. */
   readonly count: number;
@@ -78,18 +78,22 @@ export function verdictOf(
   return { approved: false, why: `nobody decided in time (${missing}): that counts as a rejection` };
 }
 
+/** Before the name of a role among approvers; no caller's name has a colon there. */
+export const ROLE_MARK = 'role:';
+
 /** Why somebody may not decide so; undefined where they may. Whoever submitted a task may always reject it. */
 export function barTo(
   approval: Approval,
   decision: Decision['decision'],
-  actor: string,
+  { actor, roles = [] }: { readonly actor: string; readonly roles?: readonly string[] },
   /** Who submitted the task, or a correction of it. */
   submitters: readonly unknown[],
 ): string | undefined {
   if (approval.notSubmitter && decision === 'approve' && submitters.includes(actor)) {
     return `'${actor}' submitted the task, and this step asks for somebody else's approval`;
   }
-  if (approval.approvers && !approval.approvers.includes(actor)) {
+  const isNamed = (entry: string) => entry === actor || roles.some((role) => entry === ROLE_MARK + role);
+  if (approval.approvers && !approval.approvers.some(isNamed)) {
     return `'${actor}' is none of those who may decide: ${approval.approvers.join(', ')}`;
   }
   return undefined;

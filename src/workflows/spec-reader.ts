@@ -1,3 +1,4 @@
+import type { Principal } from '../auth/principal.js';
 import type { WorkflowSpec } from './workflow.js';
 
 /** The task whose document is replaced. */
@@ -5,6 +6,8 @@ export interface SpecOwner {
   readonly appName: string;
   readonly goldenPath: string | null;
   readonly parameters: Readonly<Record<string, string>>;
+  /** Who replaces it, and may not be allowed all that a document can hold. */
+  readonly caller?: Principal;
 }
 
 /** Reads a document that corrects a task's; whoever takes submissions binds an implementation to this class. */

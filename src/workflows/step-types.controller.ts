@@ -1,5 +1,6 @@
 import { Controller, Get, Inject } from '@nestjs/common';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
+import { Requires } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { StepRegistry } from './step-registry.js';
 import { STEP_OPTIONS, type StepOptions } from './step-options.js';
@@ -19,6 +20,7 @@ export class StepTypesController {
 
   /** All step types by name, with the fields of each, whether this instance has the programs it needs, and how it runs them. */
   @Get()
+  @Requires('catalogue:read')
   async list(): Promise<StepTypeView[]> {
     const path = stepPath({});
     const { mode = 'off', reason = 'there is none in this application' } = this.options.sandbox ?? {};

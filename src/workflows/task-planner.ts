@@ -1,3 +1,4 @@
+import type { Principal } from '../auth/principal.js';
 import type { NewTask } from '../queue/new-task.js';
 
 /** A golden path that is to be run, as data. */
@@ -9,6 +10,8 @@ export interface ExecutionRequest {
   readonly labels: Readonly<Record<string, unknown>>;
   /** A Score document; may be left out for paths that need none. */
   readonly spec?: Readonly<Record<string, unknown>>;
+  /** Who asks for it, and may not be allowed all of it; left out where the system does. */
+  readonly caller?: Principal;
 }
 
 /** What a golden path, its parameters and its document say about a task; when it runs and for whom is the caller's. */

@@ -34,8 +34,13 @@ export class EventReader {
     response.on('close', () => (this.ended = { complete: response.complete }));
   }
 
-  static async open(service: ServiceProcess, path: string, lastEventId?: string): Promise<EventReader> {
-    const headers: http.OutgoingHttpHeaders = { Authorization: `Bearer ${service.token}`, Accept: 'text/event-stream' };
+  static async open(
+    service: ServiceProcess,
+    path: string,
+    lastEventId?: string,
+    token = service.token,
+  ): Promise<EventReader> {
+    const headers: http.OutgoingHttpHeaders = { Authorization: `Bearer ${token}`, Accept: 'text/event-stream' };
     if (lastEventId !== undefined) headers['Last-Event-ID'] = lastEventId;
     const request = http.get(`${service.url}${path}`, { headers, agent: false });
     const [response] = (await once(request, 'response')) as [http.IncomingMessage];

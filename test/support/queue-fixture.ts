@@ -10,6 +10,7 @@ import { until } from './until.js';
 export type Row = Record<string, any>;
 
 const TABLES = [
+  'api_keys',
   'webhook_deliveries',
   'webhook_callbacks',
   'webhooks',

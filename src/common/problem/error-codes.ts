@@ -90,6 +90,22 @@ const registry = {
     title: 'The API key may not do this',
     action: 'Use a key with the needed role, or ask an operator for it.',
   },
+  role_required: {
+    status: 403,
+    title: 'None of the roles of the key allows this',
+    action: 'Use a key with one of the roles that detail names, or ask an admin for it.',
+  },
+  out_of_scope: {
+    status: 403,
+    title: 'The key is for other applications',
+    action: 'Use a key for this application, or ask an admin for it; detail names those that this key is for.',
+  },
+  inline_steps_forbidden: {
+    status: 403,
+    title: 'The document may not bring its own steps',
+    action:
+      'Take workflow: or workflows: out of the document and name a golden path, or use a key with the role author.',
+  },
   // What is asked for
   not_found: {
     status: 404,
@@ -136,6 +152,11 @@ const registry = {
     status: 404,
     title: 'There is no such webhook',
     action: 'See GET /api/webhooks for the ids.',
+  },
+  api_key_not_found: {
+    status: 404,
+    title: 'There is no such API key',
+    action: 'See GET /api/api-keys for the ids.',
   },
   delivery_not_found: {
     status: 404,
@@ -192,6 +213,11 @@ const registry = {
     status: 503,
     title: 'This instance is shutting down',
     action: 'Send the request again; another instance will answer.',
+  },
+  identity_provider_unavailable: {
+    status: 503,
+    title: 'Tokens of the identity provider cannot be checked now',
+    action: 'Send the request again later, or use an API key; operators: see OIDC_ISSUER and the log.',
   },
   database_unavailable: {
     status: 503,

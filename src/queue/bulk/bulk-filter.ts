@@ -8,6 +8,8 @@ export type BulkKind = (typeof BULK_KINDS)[number];
 export interface BulkFilter {
   readonly taskIds?: readonly string[];
   readonly appName?: string;
+  /** Only of applications that fit one of these patterns, with `*` for any characters. */
+  readonly apps?: readonly string[];
   readonly workflowName?: string;
   /** Dead letters: failed at this time or later; a cancel: enqueued then. RFC 3339. */
   readonly since?: string;
@@ -26,6 +28,7 @@ export interface BulkFilter {
 const NAMES = {
   taskIds: 'task_ids',
   appName: 'app_name',
+  apps: 'apps',
   workflowName: 'workflow_name',
   since: 'since',
   until: 'until',

@@ -73,9 +73,9 @@ export class BulkOperations {
     return { count: done };
   }
 
-  /** Newest first; with `before`, those behind that id. */
-  jobs(limit: number, before?: string): Promise<Job[]> {
-    return this.store.list(limit, before);
+  /** Newest first; with `before`, those behind that id; with `actor`, those that it began. */
+  jobs(limit: number, before?: string, actor?: string): Promise<Job[]> {
+    return this.store.list(limit, before, actor);
   }
 
   async job(id: string): Promise<Job> {

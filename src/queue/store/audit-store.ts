@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { auditStatement, FEW_TASKS, horizonStatement, tasksOfApp } from './audit.sql.js';
-import type { AuditPlace, AuditRequest } from './audit.sql.js';
+import { auditStatement, FEW_TASKS, horizonStatement, tasksOfApps } from './audit.sql.js';
+import type { AuditFilter, AuditPlace, AuditRequest } from './audit.sql.js';
 import { QueueDatabase } from './queue-database.js';
 
 /** An entry of the ledger as readers get it. */
@@ -32,7 +32,7 @@ export class AuditStore {
 
   /** At most `limit` entries; fewer, or none, also where only rare ones are sought and the page has looked far enough. */
   async list(request: AuditRequest): Promise<AuditPage> {
-    const tasks = await this.fewTasks(request.filter.appName);
+    const tasks = await this.fewTasks(request.filter);
     const { statement, values } = auditStatement(request, tasks);
     const found = await this.database.run<AuditEntry>(statement, values);
     const entries = found.slice(0, request.limit);
@@ -43,9 +43,10 @@ export class AuditStore {
     return last ? { entries, next: placeOf(last) } : { entries };
   }
 
-  private async fewTasks(appName: string | undefined): Promise<string[] | undefined> {
-    if (appName === undefined) return undefined;
-    const rows = await this.database.run<{ task_id: string }>(tasksOfApp, [appName]);
+  private async fewTasks(filter: AuditFilter): Promise<string[] | undefined> {
+    const asked = tasksOfApps(filter);
+    if (!asked) return undefined;
+    const rows = await this.database.run<{ task_id: string }>(asked.statement, asked.values);
     return rows.length > FEW_TASKS ? undefined : rows.map(({ task_id }) => task_id);
   }
 }

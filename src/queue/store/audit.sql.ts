@@ -1,3 +1,5 @@
+import { isOneOf, knownNames } from './app-names.sql.js';
+import { toLike } from '../../common/app-patterns.js';
 import type { AdHocStatement } from './queue-database.js';
 
 /** What a reader of the ledger asks for; all that is given must hold. */
@@ -6,6 +8,8 @@ export interface AuditFilter {
   readonly kind?: 'transition' | 'step' | 'operator';
   readonly taskId?: string;
   readonly appName?: string;
+  /** Only of tasks of applications that fit one of these patterns, with `*` for any characters. */
+  readonly apps?: readonly string[];
   readonly cause?: string;
   /** At this time or later; RFC 3339. */
   readonly since?: string;
@@ -55,9 +59,9 @@ function sought({ filter }: AuditRequest, tasks: readonly string[] | undefined, 
   const value = (given: unknown) => `$${values.push(given)}`;
   const conditions: string[] = [];
   if (filter.kind !== undefined && filter.kind !== 'operator') conditions.push(`e.kind = ${value(filter.kind)}`);
-  if (filter.appName !== undefined && !tasks) {
-    conditions.push(`(SELECT t.app_name FROM queue_tasks t WHERE t.task_id = e.task_id) = ${value(filter.appName)}`);
-  }
+  const app = '(SELECT t.app_name FROM queue_tasks t WHERE t.task_id = e.task_id)';
+  if (filter.appName !== undefined && !tasks) conditions.push(`${app} = ${value(filter.appName)}`);
+  if (filter.apps !== undefined && !tasks) conditions.push(isOneOf(app, value(toLike(filter.apps))));
   if (filter.actor !== undefined && isWorker(filter.actor)) conditions.push(`e.actor = ${value(filter.actor)}`);
   if (filter.cause !== undefined) conditions.push(`e.cause = ${value(filter.cause)}`);
   return conditions;
@@ -95,7 +99,21 @@ export function horizonStatement(request: AuditRequest, tasks?: readonly string[
   return { statement: { text: `SELECT ${AT} AS at, e.id FROM ${from} OFFSET ${LOOKED_AT - 1} LIMIT 1` }, values };
 }
 
-/** $1 app_name: its tasks, where they are few. */
-export const tasksOfApp: AdHocStatement = {
-  text: `SELECT task_id FROM queue_tasks WHERE app_name = $1 ORDER BY enqueued_at LIMIT ${FEW_TASKS + 1}`,
-};
+/** The tasks of the application or applications, where they are few; of all that are asked for where both are given. */
+export function tasksOfApps({ appName, apps }: AuditFilter): Made | undefined {
+  if (appName === undefined && apps === undefined) return undefined;
+  const values: unknown[] = [];
+  const value = (given: unknown) => `$${values.push(given)}`;
+  const conditions: string[] = [];
+  if (appName !== undefined) conditions.push(`found.name = ${value(appName)}`);
+  if (apps !== undefined) conditions.push(isOneOf('found.name', value(toLike(apps))));
+  const names =
+    appName !== undefined
+      ? `(SELECT ${value(appName)}::text AS name)`
+      : `(WITH RECURSIVE ${knownNames('app_name')} SELECT name FROM known WHERE name IS NOT NULL)`;
+  const text = `
+SELECT t.task_id FROM ${names} found CROSS JOIN LATERAL (
+  SELECT task_id FROM queue_tasks WHERE app_name = found.name ORDER BY enqueued_at LIMIT ${FEW_TASKS + 1}
+) t WHERE ${conditions.join(' AND ')} LIMIT ${FEW_TASKS + 1}`;
+  return { statement: { text }, values };
+}

@@ -1,4 +1,6 @@
+import { toLike } from '../../common/app-patterns.js';
 import type { BulkFilter, BulkKind } from '../bulk/bulk-filter.js';
+import { isOneOf } from './app-names.sql.js';
 import { deadLetterConditions, type Query } from './dead-letters.sql.js';
 import { place } from './place.sql.js';
 import type { Statement } from './queue-database.js';
@@ -13,11 +15,12 @@ function targets(kind: BulkKind, filter: BulkFilter, value: (given: unknown) => 
     const own = kind === 'discard' ? { ...filter, discarded: false } : filter;
     return ['queue_dead_letters d', deadLetterConditions(own, value)];
   }
-  const { taskIds, appName, workflowName, status, since, until } = filter;
+  const { taskIds, appName, apps, workflowName, status, since, until } = filter;
   // A second cancel ends a task's cleaning up.
   const conditions = [taskIds === undefined ? 't.cancelling IS NULL' : 'true'];
   if (taskIds !== undefined) conditions.push(`t.task_id = ANY(${value(taskIds)}::text[])`);
   if (appName !== undefined) conditions.push(`t.app_name = ${value(appName)}`);
+  if (apps !== undefined) conditions.push(isOneOf('t.app_name', value(toLike(apps))));
   if (workflowName !== undefined) conditions.push(`t.workflow_name = ${value(workflowName)}`);
   if (status !== undefined) conditions.push(`t.status = ${value(status)}`);
   if (since !== undefined) conditions.push(`t.enqueued_at >= ${value(since)}::timestamptz`);

@@ -1,3 +1,4 @@
+import { isOneOf } from './app-names.sql.js';
 import type { Statement } from './queue-database.js';
 
 const COLUMNS = [
@@ -45,14 +46,14 @@ FROM (SELECT ${sums} FROM queue_counters) c,
       FROM queue_instances WHERE expires_at > clock_timestamp() AND NOT draining) i`,
 };
 
-/** $1 at most so many. What runs now, longest first. */
+/** $1 at most so many, $2 patterns (LIKE) of their applications or null. What runs now, longest first. */
 export const readActive: Statement = {
   name: 'queue_read_active',
   text: `
 SELECT t.task_id, t.app_name, t.workflow_name, t.enqueued_at, t.started_at, t.attempt, t.instance, t.metadata,
        s.name AS current_step, count(*) OVER ()::integer AS total
 FROM queue_leases l
-JOIN queue_tasks t ON t.id = l.id AND t.status = 'running'
+JOIN queue_tasks t ON t.id = l.id AND t.status = 'running' AND ($2::text[] IS NULL OR ${isOneOf('t.app_name', '$2')})
 LEFT JOIN LATERAL (
   SELECT name FROM queue_task_steps s WHERE s.task_id = t.task_id AND s.status = 'running' ORDER BY position LIMIT 1
 ) s ON true

@@ -1,4 +1,6 @@
+import { toLike } from '../../common/app-patterns.js';
 import type { BulkFilter } from '../bulk/bulk-filter.js';
+import { isOneOf } from './app-names.sql.js';
 import type { AdHocStatement } from './queue-database.js';
 
 /** A statement with its values. */
@@ -39,6 +41,7 @@ export function deadLetterConditions(filter: DeadLetterFilter, value: (given: un
   ] as const) {
     if (given !== undefined) conditions.push(`d.${column} = ${value(given)}`);
   }
+  if (filter.apps !== undefined) conditions.push(isOneOf('d.app_name', value(toLike(filter.apps))));
   if (filter.since !== undefined) conditions.push(`d.finished_at >= ${value(filter.since)}::timestamptz`);
   if (filter.until !== undefined) conditions.push(`d.finished_at < ${value(filter.until)}::timestamptz`);
   if (filter.text !== undefined) {

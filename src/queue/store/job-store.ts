@@ -58,8 +58,8 @@ export class JobStore {
   }
 
   /** Newest first. */
-  async list(limit: number, before = BEHIND_ALL): Promise<Job[]> {
-    return (await this.database.run<JobRow>(listJobs, [limit, before])).map(toJob);
+  async list(limit: number, before = BEHIND_ALL, actor: string | null = null): Promise<Job[]> {
+    return (await this.database.run<JobRow>(listJobs, [limit, before, actor])).map(toJob);
   }
 
   /** A job that nobody runs, now held under this lease. */

@@ -14,10 +14,10 @@ VALUES ($1, $2::jsonb, $3, $4, $5, $6, $7::timestamptz) RETURNING ${COLUMNS}`,
 /** $1 id. */
 export const readJob: Statement = { name: 'queue_read_job', text: `SELECT ${COLUMNS} FROM queue_jobs WHERE id = $1` };
 
-/** $1 at most so many, $2 only those before this id. Newest first. */
+/** $1 at most so many, $2 only those before this id, $3 only those this actor began, or null. Newest first. */
 export const listJobs: Statement = {
   name: 'queue_list_jobs',
-  text: `SELECT ${COLUMNS} FROM queue_jobs WHERE id < $2::bigint ORDER BY id DESC LIMIT $1`,
+  text: `SELECT ${COLUMNS} FROM queue_jobs WHERE id < $2::bigint AND ($3::text IS NULL OR actor = $3) ORDER BY id DESC LIMIT $1`,
 };
 
 /** $1 the runner's token, $2 its lease in seconds. Takes the oldest job that nobody runs. */

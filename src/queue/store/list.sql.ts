@@ -1,10 +1,14 @@
+import { toLike } from '../../common/app-patterns.js';
 import type { TaskStatus } from '../task-status.js';
+import { isOneOf, knownNames } from './app-names.sql.js';
 import type { AdHocStatement } from './queue-database.js';
 
 /** What a reader asks for; all that is given must hold. */
 export interface TaskFilter {
   readonly status?: TaskStatus;
   readonly appName?: string;
+  /** Only of applications that fit one of these patterns, with `*` for any characters. */
+  readonly apps?: readonly string[];
   readonly workflowName?: string;
   readonly labels?: Readonly<Record<string, string>>;
   /** Enqueued at this time or later; RFC 3339. */
@@ -90,7 +94,15 @@ ORDER BY n.id DESC LIMIT ${rows}`,
   const newest: Newest = (more, most = rows) =>
     `SELECT ${at}.id, ${at}.enqueued_at FROM ${from} ${where([...conditions, ...more])}
 ORDER BY ${at}.enqueued_at DESC, ${at}.id DESC LIMIT ${most}`;
-  if (text === undefined) return { values, statement: { text: newest([]) } };
+  if (text === undefined) {
+    const known = filter.apps && filter.appName === undefined && !label;
+    if (!known) return { values, statement: { text: newest([]) } };
+    const ids = ofNames(newest, 'app_name', isOneOf('name', value(toLike(filter.apps))), rows);
+    return {
+      values,
+      statement: { text: `SELECT id FROM ${ids} hits ORDER BY enqueued_at DESC, id DESC LIMIT ${rows}` },
+    };
+  }
   const given = value(text);
   if (label) return { values, statement: { text: newest([matches(given)]) } };
   return { values, statement: { text: search(newest, conditions, given, rows) } };
@@ -105,6 +117,7 @@ function plainConditions(filter: TaskFilter, value: (given: unknown) => string):
   // table for cheap, does not look into coalesce.
   if (filter.status !== undefined) conditions.push(`coalesce(t.status = ${value(filter.status)}, false)`);
   if (filter.appName !== undefined) conditions.push(`t.app_name = ${value(filter.appName)}`);
+  if (filter.apps !== undefined) conditions.push(isOneOf('t.app_name', value(toLike(filter.apps))));
   if (filter.workflowName !== undefined) conditions.push(`t.workflow_name = ${value(filter.workflowName)}`);
   return conditions;
 }
@@ -117,19 +130,14 @@ const matches = (text: string) =>
     .join(' OR ')})`;
 
 /**
- * There is no index on parts of texts: it would cost every enqueue more than its row. But names are few: their distinct
- * values, read off the indexes one probe each, are searched, and each that matches gives its newest tasks. Where many
- * match, `horizon` keeps that from being a page of each: it is the time behind which no task can be on this page.
+ * The newest tasks of the names that match. Names are few: their distinct values are looked through, and each that matches
+ * gives its newest tasks. Where many match, `horizon` keeps that from being a page of each: it is the time behind which no
+ * task can be on this page.
  */
-function search(newest: Newest, conditions: string[], text: string, rows: string): string {
-  const ofNames = (column: string) => `
-  (WITH RECURSIVE known AS (
-    (SELECT ${column} AS name FROM queue_tasks ORDER BY ${column} LIMIT 1)
-    UNION ALL
-    SELECT (SELECT q.${column} FROM queue_tasks q WHERE q.${column} > known.name ORDER BY q.${column} LIMIT 1)
-    FROM known WHERE name IS NOT NULL
-  ), found AS MATERIALIZED (
-    SELECT name FROM known WHERE ${contains('name', text)}
+function ofNames(newest: Newest, column: 'app_name' | 'workflow_name', match: string, rows: string): string {
+  return `
+  (WITH RECURSIVE ${knownNames(column)}, found AS MATERIALIZED (
+    SELECT name FROM known WHERE ${match}
   ), horizon AS MATERIALIZED (
     SELECT min(enqueued_at) AS at FROM (
       SELECT hit.enqueued_at FROM found CROSS JOIN LATERAL (${newest([`t.${column} = found.name`], '1')}) hit
@@ -140,9 +148,14 @@ function search(newest: Newest, conditions: string[], text: string, rows: string
     `t.${column} = found.name`,
     `t.enqueued_at >= coalesce((SELECT at FROM horizon), '-infinity')`,
   ])}) hit)`;
+}
+
+/** There is no index on parts of texts: it would cost every enqueue more than its row. */
+function search(newest: Newest, conditions: string[], text: string, rows: string): string {
+  const match = contains('name', text);
   return `
-SELECT id FROM (${ofNames('app_name')}
-  UNION${ofNames('workflow_name')}
+SELECT id FROM (${ofNames(newest, 'app_name', match, rows)}
+  UNION${ofNames(newest, 'workflow_name', match, rows)}
   UNION
   SELECT t.id, t.enqueued_at
   FROM (${WITH_ERRORS.map((status) => NARROW[status])

@@ -76,7 +76,7 @@ describe('StatsStore', () => {
         { id: 'task-b', app_name: 'blog', started_at: started, current_step: null },
       ],
     });
-    expect(run.mock.calls).toEqual([[readActive, [1_000]]]);
+    expect(run.mock.calls).toEqual([[readActive, [1_000, null]]]);
   });
 
   it('counts 0 when nothing runs', async () => {

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { toLike } from '../../common/app-patterns.js';
 import type { ActiveTask, ActiveTasks, QueueStats } from '../queue-stats.dto.js';
 import { readActive, readStats } from './counters.sql.js';
 import { QueueDatabase } from './queue-database.js';
@@ -35,9 +36,11 @@ export class StatsStore {
     };
   }
 
-  async readActive(): Promise<ActiveTasks> {
+  /** With patterns: only those of applications that fit one. */
+  async readActive(apps?: readonly string[]): Promise<ActiveTasks> {
     const rows = await this.database.run<Omit<ActiveTask, 'id'> & { task_id: string; total: number }>(readActive, [
       MOST_ACTIVE,
+      apps ? toLike(apps) : null,
     ]);
     return {
       count: rows[0]?.total ?? 0,

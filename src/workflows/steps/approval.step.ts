@@ -1,4 +1,7 @@
 import { Injectable } from '@nestjs/common';
+import { didYouMean } from '../../common/did-you-mean.js';
+import { isRole, ROLES } from '../../auth/roles.js';
+import { ROLE_MARK } from '../approval.js';
 import type { StepConfig, StepProblem, StepResult, StepRunner, StepSchema } from '../step-runner.js';
 import { StepType } from '../step-type.decorator.js';
 
@@ -16,8 +19,9 @@ export class ApprovalStep implements StepRunner {
         minItems: 1,
         maxItems: 100,
         items: { type: 'string', minLength: 1, maxLength: 200 },
-        description: 'Who may answer; everybody unless given.',
-        examples: [['ada', 'grace']],
+        description:
+          'Who may answer: names of API keys, `oidc:<name>`, or `role:<role>` for all who have that role; everybody unless given.',
+        examples: [['ada', 'role:approver']],
       },
       count: {
         type: 'integer',
@@ -54,9 +58,12 @@ export class ApprovalStep implements StepRunner {
   };
 
   check({ approvers, count }: StepConfig): StepProblem[] {
-    if (!Array.isArray(approvers) || typeof count !== 'number') return [];
+    if (!Array.isArray(approvers)) return [];
     const names = new Set(approvers as string[]);
-    if (count <= names.size) return [];
+    const wrong = (approvers as string[]).flatMap(unknownRole);
+    // Nobody knows how many have a role.
+    const open = [...names].some((name) => name.startsWith(ROLE_MARK));
+    if (wrong.length > 0 || open || typeof count !== 'number' || count <= names.size) return wrong;
     const message = `'count' is ${count}, but 'approvers' names ${names.size}`;
     return [{ path: ['count'], message, hint: `Write ${names.size} or less, or name more approvers.` }];
   }
@@ -64,4 +71,13 @@ export class ApprovalStep implements StepRunner {
   async run(): Promise<StepResult> {
     throw new Error("an approval is answered by people, not run: the executor takes steps of type 'approval' itself");
   }
+}
+
+function unknownRole(name: string, n: number): StepProblem[] {
+  if (!name.startsWith(ROLE_MARK)) return [];
+  const role = name.slice(ROLE_MARK.length);
+  if (isRole(role) || role.includes('${')) return [];
+  const meant = didYouMean(role, ROLES);
+  const hint = meant === undefined ? `Roles: ${ROLES.join(', ')}.` : `Did you mean '${ROLE_MARK}${meant}'?`;
+  return [{ path: ['approvers', n], message: `there is no role '${role.slice(0, 80)}'`, hint }];
 }

@@ -61,6 +61,8 @@ describe('approval', () => {
     {},
     { approvers: ['ada', 'grace'], count: 2, timeout: '4h', default: 'reject', not_submitter: true, message: 'Go?' },
     { approvers: ['${parameters.owner}'], count: '${parameters.count}' },
+    { approvers: ['role:approver', 'ada'], count: 3 },
+    { approvers: ['role:${parameters.role}'] },
   ])('takes %j', (config) => {
     expect(complaints(approval, config)).toEqual([]);
   });
@@ -74,6 +76,7 @@ describe('approval', () => {
       { approvers: 'ada' },
       `approvers: 'approvers' must be a list, but is the text 'ada' | Write a list: approvers: ["ada"]`,
     ],
+    [{ approvers: ['ada', 'role:aprover'] }, `approvers.1: there is no role 'aprover' | Did you mean 'role:approver'?`],
     [{ approver: ['ada'] }, `Did you mean 'approvers'?`],
     [{ not_submitter: 'yes' }, `not_submitter: 'not_submitter' must be true or false`],
   ])('refuses %j', (config, complaint) => {
