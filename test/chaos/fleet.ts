@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { LossyProxy } from '../support/lossy-proxy.js';
 import { newFolder, ServiceProcess } from '../support/service-process.js';
 import { until } from '../support/until.js';
 
@@ -11,16 +12,28 @@ export class Fleet {
   /** When which process was killed, in milliseconds of the epoch. */
   readonly killedAt = new Map<number, number>();
   slowestEndMs = 0;
+  private readonly ways = new Map<ServiceProcess, LossyProxy>();
 
   constructor(
     private readonly databaseUrl: string,
     private readonly env: Readonly<Record<string, string>> = {},
+    /** Each instance has a way of its own to the database, on which a statement can be held up. */
+    private readonly proxied = false,
   ) {}
+
+  /** The way of an instance to the database. */
+  wayOf(service: ServiceProcess): LossyProxy {
+    const way = this.ways.get(service);
+    if (!way) throw new Error('this fleet is not proxied, or the service has been killed');
+    return way;
+  }
 
   async grow(count = 1): Promise<void> {
     await Promise.all(
       Array.from({ length: count }, async () => {
-        const service = this.launch();
+        const way = this.proxied ? new LossyProxy(new URL(this.databaseUrl)) : undefined;
+        const service = this.launch(way ? { DATABASE_URL: await way.listen() } : {});
+        if (way) this.ways.set(service, way);
         await service.listening();
         this.services.push(service);
       }),
@@ -46,6 +59,8 @@ export class Fleet {
       () => stepsOf(service).length === 0,
     );
     this.slowestEndMs = Math.max(this.slowestEndMs, performance.now() - killed);
+    await this.ways.get(service)?.close();
+    this.ways.delete(service);
     await replaced;
   }
 

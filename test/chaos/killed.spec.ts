@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { finish, finishWithSteps } from '../../src/queue/store/finish.sql.js';
 import { newFolder, type ServiceProcess } from '../support/service-process.js';
 import { until } from '../support/until.js';
 import { useDatabase } from './database.js';
@@ -8,13 +9,15 @@ import { newLoad, submitMany, twoEffects } from './load.js';
 import { allEnd, becomesSound, judge, slowestRecoveryMs } from './oracle.js';
 import { diceFor, KILLS, report, TASKS } from './round.js';
 
+const HELD = 'status not yet flushed';
+
 const database = useDatabase();
 
 it('instances killed at any moment lose no task, and double only what the ledger tells of', async () => {
   const dice = diceFor('killed');
   const file = join(newFolder(), 'effects');
   const query = database.query;
-  const fleet = new Fleet(database.url, { MAX_CRASHES: '1000000' });
+  const fleet = new Fleet(database.url, { MAX_CRASHES: '1000000' }, true);
   await fleet.grow(3);
   const load = newLoad();
   /** The moment at which the victim dies: a sign of it that this process can see. */
@@ -27,6 +30,15 @@ it('instances killed at any moment lose no task, and double only what the ledger
     finished: (victim) => atNextLog(victim, 'Task completed'),
     'step running': () => atNextEffect(file, ' first\n'),
     'step done': () => atNextEffect(file, ' second\n'),
+    // Its outcome is known, and the statement that was to record it has not reached the database.
+    [HELD]: (victim) => {
+      let held = false;
+      void fleet
+        .wayOf(victim)
+        .hold(finish, finishWithSteps)
+        .then(() => (held = true));
+      return () => held;
+    },
   };
   const hit: Record<string, number> = {};
 
@@ -70,6 +82,8 @@ it('instances killed at any moment lose no task, and double only what the ledger
     moments: JSON.stringify(hit),
   });
   expect(verdict).toMatchObject({ lost: [], unexplained: [], notEndedOnce: [], zombieWrites: 0 });
+  // Whoever had done its last step and could not say so does it again.
+  expect(verdict.doubled).toBeGreaterThanOrEqual(hit[HELD] ?? 0);
   expect(await query(`SELECT task_id, cause FROM queue_tasks WHERE status <> 'completed'`)).toEqual([]);
   expect(load.refused.map(({ status, text }) => `${status} ${text}`)).toEqual([]);
   expect(recovery).toBeLessThan(2 * LEASE_SECONDS * 1_000);
