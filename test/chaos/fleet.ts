@@ -6,6 +6,13 @@ import { until } from '../support/until.js';
 
 export const LEASE_SECONDS = 3;
 
+export interface FleetOptions {
+  /** Each instance has a way of its own to the database, on which a statement can be held up. */
+  readonly proxied?: boolean;
+  /** Another program than the built service. */
+  readonly main?: string;
+}
+
 /** Real service processes on one database; each has a data folder of its own, by which its processes are known. */
 export class Fleet {
   readonly services: ServiceProcess[] = [];
@@ -17,8 +24,7 @@ export class Fleet {
   constructor(
     private readonly databaseUrl: string,
     private readonly env: Readonly<Record<string, string>> = {},
-    /** Each instance has a way of its own to the database, on which a statement can be held up. */
-    private readonly proxied = false,
+    private readonly how: FleetOptions = {},
   ) {}
 
   /** The way of an instance to the database. */
@@ -28,11 +34,11 @@ export class Fleet {
     return way;
   }
 
-  async grow(count = 1): Promise<void> {
+  async grow(count = 1, env: Readonly<Record<string, string>> = {}): Promise<void> {
     await Promise.all(
       Array.from({ length: count }, async () => {
-        const way = this.proxied ? new LossyProxy(new URL(this.databaseUrl)) : undefined;
-        const service = this.launch(way ? { DATABASE_URL: await way.listen() } : {});
+        const way = this.how.proxied ? new LossyProxy(new URL(this.databaseUrl)) : undefined;
+        const service = this.launch({ ...env, ...(way && { DATABASE_URL: await way.listen() }) });
         if (way) this.ways.set(service, way);
         await service.listening();
         this.services.push(service);
@@ -75,6 +81,7 @@ export class Fleet {
     const dataDir = newFolder();
     const service = ServiceProcess.launch({
       dataDir,
+      ...(this.how.main && { main: this.how.main }),
       env: {
         DATABASE_URL: this.databaseUrl,
         QUEUE_LEASE_SECONDS: String(LEASE_SECONDS),

@@ -35,9 +35,14 @@ export interface LeaseHolder {
 
 const MAX_MARGIN_SECONDS = 5;
 const RETRY_MS = 500;
+/**
+ * Of a lease. Whoever can do nothing for half a lease from the moment before a beat on has three quarters of it behind it,
+ * and the deadline, at four fifths or later, still before it.
+ */
+const BEAT_EVERY = 1 / 4;
 
 /**
- * Keeps this instance's lease: one row in queue_instances, renewed every third of the lease by the database's clock, on
+ * Keeps this instance's lease: one row in queue_instances, renewed every quarter of the lease by the database's clock, on
  * a connection of its own. All claims of the instance live as long as that row does.
  *
  * The local deadline is the moment before the last successful renewal was *sent*, plus the lease, less a margin, by the
@@ -95,7 +100,7 @@ export class Heartbeat implements RunLease {
     this.holder = holder;
     this.stopped = false;
     await this.join();
-    this.schedule(this.leaseMs / 3);
+    this.schedule(this.leaseMs * BEAT_EVERY);
   }
 
   /** Renews and looks at the leases now, for a cancel that should not wait for the next beat. */
@@ -142,7 +147,7 @@ export class Heartbeat implements RunLease {
   }
 
   private async beatOnce(): Promise<void> {
-    let next = this.leaseMs / 3;
+    let next = this.leaseMs * BEAT_EVERY;
     try {
       if (this.id === '') {
         await this.join();
