@@ -22,7 +22,7 @@ afterAll(() => database.drop());
 
 it('a transaction left open while many tasks pass does not make claims walk over what it keeps', async () => {
   const query = database.query.bind(database);
-  const instance = await startQueue(database.url, { workers: 50, leaseSeconds: 30 });
+  const instance = await startQueue(database.url, { workers: 50, leaseSeconds: 30, capacity: Infinity });
   const store = instance.module.get(TaskStore);
   let times: number[] = [];
   for (const name of ['claim', 'prefetch'] as const) {
