@@ -22,6 +22,8 @@ export interface ClaimedTask {
   readonly queueTimeMs: number;
   /** Lost before by an instance that had taken it ahead: its start is recorded before it is run. */
   readonly suspect: boolean;
+  /** One crash more and it is given up: it is run while nothing else runs on this instance, so that the crash is its own. */
+  readonly alone: boolean;
   /** When it is promised to start; milliseconds of the epoch. */
   readonly startBy: number;
   /** It was cancelled before this run began, which is only for cleaning up what earlier ones have left. */

@@ -9,6 +9,8 @@ import { allEnd, becomesSound, judge } from './oracle.js';
 import { report } from './round.js';
 
 const TASKS_BESIDE = 60;
+const POISONOUS = 3;
+const BESIDE_EACH = 8;
 
 const database = useDatabase();
 
@@ -52,4 +54,50 @@ it('a step that kills its worker each time is given up after three, and the queu
   expect(verdict).toMatchObject({ lost: [], unexplained: [], notEndedOnce: [], zombieWrites: 0 });
   const others = await query(`SELECT task_id FROM queue_tasks WHERE status <> 'completed' AND task_id <> $1`, [taskId]);
   expect(others).toEqual([]);
+});
+
+it('what runs beside several such steps is not given up with them', async () => {
+  const file = join(newFolder(), 'effects');
+  const query = database.query;
+  const fleet = new Fleet(database.url);
+  const api = await fleet.startApi();
+  await fleet.grow(2);
+  const poison = newLoad();
+  const load = newLoad();
+  // They live long enough for others to be begun beside them.
+  const deadly = `sleep 0.5; kill -KILL "$(cat "\${PWD%/workspaces/*}/service.pid")"; sleep 300`;
+  const innocent = documentOf(`sleep 1\n${effect(file, 'beside')}`);
+  for (let n = 1; n <= POISONOUS; n++) {
+    await submitTo(api, documentOf(deadly), poison);
+    await submitMany(() => api, innocent, { load, wanted: n * BESIDE_EACH });
+  }
+
+  let deaths = 0;
+  const open = `SELECT FROM queue_tasks WHERE task_id = ANY($1) AND status <> 'failed'`;
+  const givenUp = async () => (await query(open, [poison.accepted])).length === 0;
+  for (;;) {
+    const died = () => fleet.services.filter((service) => !service.running).length;
+    await until('a worker dies, or all are given up', async () => died() > 0 || (await givenUp()), {
+      timeoutMs: 60_000,
+    });
+    if (died() === 0) break;
+    deaths += died();
+    await fleet.replaceDead();
+  }
+
+  await allEnd(query, load.accepted);
+  await becomesSound(query);
+  const verdict = await judge(query, file, load.accepted, ['beside']);
+  const facts = 'SELECT DISTINCT status, cause, crashes FROM queue_tasks WHERE task_id = ANY($1) ORDER BY crashes';
+  const [most] = (await query(facts, [load.accepted])).slice(-1);
+  report('beside several that kill their worker', {
+    ...{ tasks: load.accepted.length, poisonous: POISONOUS, deaths, doubled: verdict.doubled },
+    ...{ lost: verdict.lost.length, most_crashes_of_another: most!.crashes as number },
+  });
+  expect(await query(facts, [poison.accepted])).toEqual([{ status: 'failed', cause: 'crash_loop', crashes: 3 }]);
+  expect(verdict).toMatchObject({ lost: [], unexplained: [], notEndedOnce: [], zombieWrites: 0 });
+  const others = `SELECT task_id, cause, crashes FROM queue_tasks WHERE task_id = ANY($1) AND status <> 'completed'`;
+  expect(await query(others, [load.accepted])).toEqual([]);
+  // Some did run beside them.
+  expect(most!.crashes).toBeGreaterThan(0);
 });

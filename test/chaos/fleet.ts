@@ -1,9 +1,17 @@
 import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { LossyProxy } from '../support/lossy-proxy.js';
 import { newFolder, ServiceProcess } from '../support/service-process.js';
 import { until } from '../support/until.js';
 
 export const LEASE_SECONDS = 3;
+
+export interface FleetOptions {
+  /** Each instance has a way of its own to the database, on which a statement can be held up. */
+  readonly proxied?: boolean;
+  /** Another program than the built service. */
+  readonly main?: string;
+}
 
 /** Real service processes on one database; each has a data folder of its own, by which its processes are known. */
 export class Fleet {
@@ -11,16 +19,27 @@ export class Fleet {
   /** When which process was killed, in milliseconds of the epoch. */
   readonly killedAt = new Map<number, number>();
   slowestEndMs = 0;
+  private readonly ways = new Map<ServiceProcess, LossyProxy>();
 
   constructor(
     private readonly databaseUrl: string,
     private readonly env: Readonly<Record<string, string>> = {},
+    private readonly how: FleetOptions = {},
   ) {}
 
-  async grow(count = 1): Promise<void> {
+  /** The way of an instance to the database. */
+  wayOf(service: ServiceProcess): LossyProxy {
+    const way = this.ways.get(service);
+    if (!way) throw new Error('this fleet is not proxied, or the service has been killed');
+    return way;
+  }
+
+  async grow(count = 1, env: Readonly<Record<string, string>> = {}): Promise<void> {
     await Promise.all(
       Array.from({ length: count }, async () => {
-        const service = this.launch();
+        const way = this.how.proxied ? new LossyProxy(new URL(this.databaseUrl)) : undefined;
+        const service = this.launch({ ...env, ...(way && { DATABASE_URL: await way.listen() }) });
+        if (way) this.ways.set(service, way);
         await service.listening();
         this.services.push(service);
       }),
@@ -46,6 +65,8 @@ export class Fleet {
       () => stepsOf(service).length === 0,
     );
     this.slowestEndMs = Math.max(this.slowestEndMs, performance.now() - killed);
+    await this.ways.get(service)?.close();
+    this.ways.delete(service);
     await replaced;
   }
 
@@ -60,6 +81,7 @@ export class Fleet {
     const dataDir = newFolder();
     const service = ServiceProcess.launch({
       dataDir,
+      ...(this.how.main && { main: this.how.main }),
       env: {
         DATABASE_URL: this.databaseUrl,
         QUEUE_LEASE_SECONDS: String(LEASE_SECONDS),

@@ -8,7 +8,7 @@ export default {
   testMatch: ['<rootDir>/test/chaos/**/*.spec.ts'],
   globalSetup: '<rootDir>/test/support/e2e-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
-  reporters: ['default', '<rootDir>/test/support/plain-summary.cjs'],
+  reporters: ['default', '<rootDir>/test/chaos/summary.cjs', '<rootDir>/test/support/plain-summary.cjs'],
   maxWorkers: 1,
   testTimeout: 3_600_000,
 };

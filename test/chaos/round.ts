@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { appendFileSync } from 'node:fs';
 
 /** The seed of this run; the same one makes the same choices. When they meet a task is still up to the machine. */
 export const SEED = Number(process.env.CHAOS_SEED ?? randomInt(2 ** 31));
@@ -25,8 +26,13 @@ export function diceFor(test: string): Dice {
   return { next, below, pick: (things) => things[below(things.length)]! };
 }
 
-/** The line of numbers that a test leaves; past jest's own console, which would wrap it. */
+/**
+ * The line of numbers that a test leaves; past jest's own console, which would wrap it. `summary.cjs` makes a table of all
+ * of them at the end of the run.
+ */
 export function report(test: string, numbers: Record<string, string | number>): void {
   const parts = Object.entries(numbers).map(([name, value]) => `${name}=${value}`);
   process.stdout.write(`chaos: ${test}: ${parts.join(' ')} (CHAOS_SEED=${SEED})\n`);
+  const file = process.env.CHAOS_NUMBERS;
+  if (file) appendFileSync(file, `${JSON.stringify({ test, numbers })}\n`);
 }

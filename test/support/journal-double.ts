@@ -101,6 +101,7 @@ export function aRun(changes: Partial<ClaimedTask> = {}) {
     queueTimeMs: 0,
     startBy: 0,
     suspect: false,
+    alone: false,
     ...changes,
   };
   const lease = { deadline: () => performance.now() + 60_000, onRenewed: () => () => undefined };

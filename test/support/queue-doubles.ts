@@ -105,6 +105,7 @@ export function aClaimedTask(changes: Partial<ClaimedTask> = {}): ClaimedTask {
     requestId: null,
     startBy: 0,
     suspect: false,
+    alone: false,
     cancelling: null,
     queueTimeMs: 0,
     ...changes,

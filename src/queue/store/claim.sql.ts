@@ -1,6 +1,12 @@
 import { queueIsOpen } from './place.sql.js';
 import type { Statement } from './queue-database.js';
 
+const answer = (from: string, attempt: string, startedAt: string, alone: boolean) => `
+SELECT id, task_id, ${attempt} AS attempt, failures, max_attempts, app_name, workflow_name, workflow_spec, metadata,
+       timeout_seconds, request_id, extract(epoch FROM ${startedAt} - greatest(enqueued_at, run_at)) * 1000 AS queue_time_ms,
+       extract(epoch FROM start_by)::double precision * 1000 AS start_by_ms, ${alone} AS suspect, ${alone} AS alone, cancelling
+FROM ${from}`;
+
 const body = (locked: string) => `
 WITH settings AS MATERIALIZED (
   SELECT set_config('turnpike.actor', 'worker:' || $2::text, true), set_config('lock_timeout', '500ms', true)
@@ -16,20 +22,27 @@ WITH settings AS MATERIALIZED (
   UPDATE queue_tasks t
   SET status = 'running', attempt = attempt + 1, instance = $2, started_at = clock_timestamp(), completed_at = NULL,
       cause = NULL, error_message = NULL, updated_at = clock_timestamp()
-  FROM taken WHERE t.id = taken.id AND t.status = 'pending'
+  FROM taken WHERE t.id = taken.id AND t.status = 'pending' AND t.crashes < $5::integer
   RETURNING t.*
+), alone AS MATERIALIZED (
+  SELECT t.* FROM taken JOIN queue_tasks t ON t.id = taken.id
+  WHERE (SELECT count(*) FROM taken) > (SELECT count(*) FROM task) AND t.status = 'pending' AND t.crashes >= $5::integer
 ), lease AS (
-  INSERT INTO queue_leases (id, lease_token, instance, concurrency_key) SELECT id, $3::uuid, $2, concurrency_key FROM task
-  ON CONFLICT (id) DO UPDATE SET lease_token = EXCLUDED.lease_token, instance = EXCLUDED.instance, prefetched = false,
-                                 concurrency_key = EXCLUDED.concurrency_key, cancel_requested = false, cancel_reason = NULL
+  INSERT INTO queue_leases (id, lease_token, instance, concurrency_key, prefetched)
+  SELECT id, $3::uuid, $2, concurrency_key, false FROM task
+  UNION ALL SELECT id, $3::uuid, $2, concurrency_key, true FROM alone
+  ON CONFLICT (id) DO UPDATE SET lease_token = EXCLUDED.lease_token, instance = EXCLUDED.instance,
+                                 prefetched = EXCLUDED.prefetched, concurrency_key = EXCLUDED.concurrency_key,
+                                 cancel_requested = false, cancel_reason = NULL
 )
-SELECT id, task_id, attempt, failures, max_attempts, app_name, workflow_name, workflow_spec, metadata,
-       timeout_seconds, request_id, extract(epoch FROM started_at - greatest(enqueued_at, run_at)) * 1000 AS queue_time_ms,
-       extract(epoch FROM start_by)::double precision * 1000 AS start_by_ms, false AS suspect, cancelling
-FROM task ORDER BY start_by, id`;
+${answer('task', 'attempt', 'started_at', false)}
+UNION ALL ${answer('alone', 'attempt + 1', 'clock_timestamp()', true)}
+ORDER BY start_by_ms, id`;
 
 /**
- * $1 free slots, $2 instance, $3 fresh lease token, $4 the floor. Claims the tasks with the earliest `start_by`.
+ * $1 free slots, $2 instance, $3 fresh lease token, $4 the floor, $5 how many crashes make a task run alone. Claims the
+ * tasks with the earliest `start_by`. Those that run alone are only leased: as prefetched ones they stay `pending` until the
+ * instance has nothing else to run.
  *
  * - The floor is a `start_by` before which the claimer knows of no task: it keeps the index scan off the entries of tasks
  *   long claimed, which stay for as long as some transaction is open that might see them (`claimer.ts`).
@@ -37,6 +50,7 @@ FROM task ORDER BY start_by, id`;
  * - MATERIALIZED, or the planner may lock more rows than LIMIT.
  * - The status is tested again: a row of queue_ready that is out of step (a status was edited by hand) is dropped here
  *   and repaired by the sweep.
+ * - Whoever runs alone is looked for only where the UPDATE left something out: what hardly ever happens costs nothing.
  */
 export const claim: Statement = {
   name: 'queue_claim',
@@ -44,17 +58,21 @@ export const claim: Statement = {
   ORDER BY r.start_by, r.id LIMIT $1 FOR UPDATE OF r SKIP LOCKED`),
 };
 
-/** The same, going round tasks whose row somebody else holds locked: slower, used when the plain form ran into one. */
+/**
+ * The same, going round tasks whose row somebody else holds locked: slower, used when the plain form ran into one. With $6
+ * also round those that run alone, until the time by which they are promised to start.
+ */
 export const claimUnlocked: Statement = {
   name: 'queue_claim_unlocked',
   text: body(`SELECT r.id FROM queue_ready r JOIN queue_tasks q ON q.id = r.id
   WHERE EXISTS (SELECT FROM me) AND r.start_by >= to_timestamp($4::double precision)
+    AND NOT ($6::boolean AND q.crashes >= $5::integer AND r.start_by > now())
   ORDER BY r.start_by, r.id LIMIT $1 FOR UPDATE OF r SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED`),
 };
 
 /**
- * $1 a lease token: what a claim or a prefetch took whose answer was lost on the way. Whether a prefetched task is suspect
- * went with that answer: better safe.
+ * $1 a lease token: what a claim or a prefetch took whose answer was lost on the way; $2 how many crashes make a task run
+ * alone. Whether a prefetched task is suspect went with that answer: better safe.
  */
 export const claimedBy: Statement = {
   name: 'queue_claimed_by',
@@ -63,7 +81,7 @@ SELECT t.id, t.task_id, t.attempt + (t.status = 'pending')::integer AS attempt, 
        t.timeout_seconds, t.request_id,
        extract(epoch FROM CASE t.status WHEN 'running' THEN t.started_at ELSE clock_timestamp() END
          - greatest(t.enqueued_at, t.run_at)) * 1000 AS queue_time_ms, extract(epoch FROM t.start_by)::double precision * 1000 AS start_by_ms,
-       l.prefetched AS suspect, t.cancelling
+       l.prefetched AS suspect, l.prefetched AND t.crashes >= $2::integer AS alone, t.cancelling
 FROM queue_leases l JOIN queue_tasks t ON t.id = l.id
 WHERE l.lease_token = $1 AND t.status = CASE WHEN l.prefetched THEN 'pending' ELSE 'running' END
 ORDER BY t.start_by, t.id`,

@@ -2,7 +2,7 @@ import { queueIsOpen } from './place.sql.js';
 import type { Statement } from './queue-database.js';
 
 /**
- * $1 how many, $2 instance, $3 fresh lease token. Takes tasks out of queue_ready for workers that will soon be free: they
+ * $1 how many, $2 instance, $3 fresh lease token, $4 the floor, $5 how many crashes make a task run alone. Takes tasks out of queue_ready for workers that will soon be free: they
  * are leased, so that nobody else begins them, and stay `pending`, which is what they are. `start` makes them `running`.
  */
 export const prefetch: Statement = {
@@ -30,7 +30,8 @@ WITH settings AS MATERIALIZED (
 SELECT id, task_id, attempt + 1 AS attempt, failures, max_attempts, app_name, workflow_name, workflow_spec, metadata,
        timeout_seconds, request_id,
        extract(epoch FROM clock_timestamp() - greatest(enqueued_at, run_at)) * 1000 AS queue_time_ms,
-       extract(epoch FROM start_by)::double precision * 1000 AS start_by_ms, suspect, cancelling
+       extract(epoch FROM start_by)::double precision * 1000 AS start_by_ms,
+       suspect OR crashes >= $5::integer AS suspect, crashes >= $5::integer AS alone, cancelling
 FROM task ORDER BY start_by, id`,
 };
 

@@ -57,6 +57,14 @@ export interface Offer {
   readonly floor: number;
 }
 
+/** Beside what a task may run. */
+export interface Company {
+  /** A task that has cost so many crashes runs alone. */
+  readonly aloneFrom: number;
+  /** Those are not taken until they are promised to start. */
+  readonly goRound?: boolean;
+}
+
 export interface Stored {
   /**
    * The earliest time at which one of those that now wait is promised to start, in milliseconds of the epoch; infinite

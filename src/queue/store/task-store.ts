@@ -30,11 +30,14 @@ import type {
   Redrive,
   Cancel,
   KeyMate,
+  Company,
 } from './task-changes.js';
 
 const LOCK_NOT_AVAILABLE = '55P03';
 /** A claim that ran into a locked task has waited for its lock timeout; the next ones go round without trying. */
 const GO_ROUND_MS = 5_000;
+/** More crashes than any task has: none runs alone. */
+const ANY_COMPANY: Company = { aloneFrom: 2 ** 31 - 1 };
 
 /** All statements on a task's way, by name; each is one file beside this one. */
 @Injectable()
@@ -130,9 +133,15 @@ export class TaskStore {
   }
 
   /** Takes at most `limit` tasks for the instance, each under the lease `token`, none to start by before `floor`. */
-  async claim(limit: number, instance: string, token: string, floor = -Infinity): Promise<ClaimedTask[]> {
-    const values = [limit, instance, token, inSeconds(floor)];
-    if (performance.now() >= this.goRoundUntil) {
+  async claim(
+    limit: number,
+    instance: string,
+    token: string,
+    floor = -Infinity,
+    { aloneFrom, goRound = false } = ANY_COMPANY,
+  ): Promise<ClaimedTask[]> {
+    const values = [limit, instance, token, inSeconds(floor), aloneFrom];
+    if (!goRound && performance.now() >= this.goRoundUntil) {
       try {
         return claimed(await this.database.run<ClaimRow>(claim, values), token);
       } catch (error) {
@@ -140,12 +149,18 @@ export class TaskStore {
         this.goRoundUntil = performance.now() + GO_ROUND_MS;
       }
     }
-    return claimed(await this.database.run<ClaimRow>(claimUnlocked, values), token);
+    return claimed(await this.database.run<ClaimRow>(claimUnlocked, [...values, goRound]), token);
   }
 
   /** Takes at most `limit` tasks ahead, each under the lease `token`: they stay `pending` until `start`. */
-  async prefetch(limit: number, instance: string, token: string, floor = -Infinity): Promise<ClaimedTask[]> {
-    const values = [limit, instance, token, inSeconds(floor)];
+  async prefetch(
+    limit: number,
+    instance: string,
+    token: string,
+    floor = -Infinity,
+    { aloneFrom } = ANY_COMPANY,
+  ): Promise<ClaimedTask[]> {
+    const values = [limit, instance, token, inSeconds(floor), aloneFrom];
     return claimed(await this.database.run<ClaimRow>(prefetch, values), token);
   }
 
@@ -160,8 +175,8 @@ export class TaskStore {
   }
 
   /** What a claim or a prefetch took whose answer was lost. */
-  async claimedBy(token: string): Promise<ClaimedTask[]> {
-    return claimed(await this.database.run<ClaimRow>(claimedBy, [token]), token);
+  async claimedBy(token: string, { aloneFrom } = ANY_COMPANY): Promise<ClaimedTask[]> {
+    return claimed(await this.database.run<ClaimRow>(claimedBy, [token, aloneFrom]), token);
   }
 
   /** Records outcomes; what is missing in the answer had lost its lease. */
@@ -317,6 +332,8 @@ export interface ClaimRow {
   queue_time_ms: string;
   start_by_ms: number;
   suspect: boolean;
+  /** No new task does, and no statement that stores one says. */
+  alone?: boolean;
   /** No new task is marked so, and no statement that stores one asks. */
   cancelling?: Cancelling | null;
 }
@@ -343,6 +360,7 @@ export function claimed(rows: ClaimRow[], token: string): ClaimedTask[] {
     queueTimeMs: Math.max(0, Number(row.queue_time_ms)),
     startBy: row.start_by_ms,
     suspect: row.suspect,
+    alone: row.alone ?? false,
     cancelling: row.cancelling ?? null,
   }));
 }

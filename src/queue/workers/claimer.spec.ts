@@ -12,7 +12,7 @@ import {
   type Deferred,
 } from '../../../test/support/queue-doubles.js';
 import type { TaskStore } from '../store/task-store.js';
-import type { Offer } from '../store/task-changes.js';
+import type { Company, Offer } from '../store/task-changes.js';
 import type { AbortReason, ClaimedTask } from '../task-handler.js';
 import { Claimer } from './claimer.js';
 import type { Heartbeat, HeldLease } from './heartbeat.js';
@@ -24,6 +24,7 @@ interface Claim {
   readonly instance: string;
   readonly token: string;
   readonly floor: number;
+  readonly company: Company | undefined;
   readonly answer: Deferred<ClaimedTask[]>;
 }
 
@@ -36,6 +37,9 @@ function setup({ workers = 5, prefetch = 0 }: { workers?: number; prefetch?: num
     get room() {
       return workers + prefetch - runs.size;
     },
+    get isIdle() {
+      return runs.size === 0;
+    },
     get idleWorkers() {
       return workers - runs.size;
     },
@@ -47,18 +51,19 @@ function setup({ workers = 5, prefetch = 0 }: { workers?: number; prefetch?: num
     abortAll: jest.fn<void, [AbortReason]>(),
     resize: jest.fn<void, [number]>(),
     handBackPrefetched: jest.fn(async () => undefined),
+    handBack: jest.fn<Promise<void>, [ClaimedTask[]]>(async () => undefined),
     onWorkerFree: (callback: () => void) => void (onFree = callback),
   };
   const claims: Claim[] = [];
-  const claim = (limit: number, instance: string, token: string, floor: number) => {
+  const claim = (limit: number, instance: string, token: string, floor: number, company?: Company) => {
     const answer = deferred<ClaimedTask[]>();
-    claims.push({ limit, instance, token, floor, answer });
+    claims.push({ limit, instance, token, floor, company, answer });
     return answer.promise;
   };
   const store = {
     claim: jest.fn(claim),
     prefetch: jest.fn(claim),
-    claimedBy: jest.fn<Promise<ClaimedTask[]>, [string]>(async () => []),
+    claimedBy: jest.fn<Promise<ClaimedTask[]>, [string, Company?]>(async () => []),
     handBackUnlocked: jest.fn<Promise<unknown[]>, unknown[]>(async () => []),
   };
   const heartbeat = { instanceId: 'me', alive: true };
@@ -101,6 +106,52 @@ describe('Claimer', () => {
   afterEach(() => {
     jest.useRealTimers();
     jest.restoreAllMocks();
+  });
+
+  describe('tasks that run alone', () => {
+    const alone = (id: string, startBy = 0) => aClaimedTask({ id, startBy, alone: true });
+    const ids = (tasks: readonly ClaimedTask[] = []) => tasks.map(({ id }) => id);
+
+    it('are one at a time, where nothing else runs; the others go back', async () => {
+      const { claimer, claims, pool, started } = setup();
+      claimer.start();
+      claims[0]!.answer.resolve([alone('1'), alone('2'), alone('3')]);
+      await advance();
+      expect(ids(pool.take.mock.calls[0]![0])).toEqual(['1']);
+      expect(ids(pool.handBack.mock.calls[0]![0])).toEqual(['2', '3']);
+      expect(started()).toEqual([]);
+    });
+
+    it('go back where others run, and claims go round them until they are promised to start', async () => {
+      const { claimer, claims, pool, started, answer, end } = setup();
+      claimer.start();
+      claims[0]!.answer.resolve([alone('1', 1_000), aClaimedTask({ id: '2', startBy: 2_000 })]);
+      await advance();
+      expect(started()).toEqual(['2']);
+      expect(ids(pool.handBack.mock.calls[0]![0])).toEqual(['1']);
+      claimer.wake(Infinity);
+      expect(claims[1]).toMatchObject({ floor: 1_000, company: { aloneFrom: 2, goRound: true } });
+      // What such a claim brings is late: it waits here, and nothing else is claimed.
+      claims[1]!.answer.resolve([alone('3')]);
+      await advance();
+      expect(ids(pool.take.mock.calls[0]![0])).toEqual(['3']);
+      await end('2');
+      await end('3');
+      await answer(claims.length - 1);
+      claimer.wake();
+      expect(claims.at(-1)!.company).toEqual({ aloneFrom: 2, goRound: false });
+    });
+
+    it('are met again after a while, should there be any', async () => {
+      const { claimer, claims, answer } = setup();
+      claimer.start();
+      claims[0]!.answer.resolve([alone('1'), aClaimedTask({ id: '2' })]);
+      await advance();
+      await advance(10_000);
+      await answer(1);
+      claimer.wake();
+      expect(claims.map(({ company }) => company?.goRound)).toEqual([false, true, false]);
+    });
   });
 
   describe('told to drain', () => {
@@ -336,7 +387,7 @@ describe('Claimer', () => {
       claimer.start();
       claims[0]!.answer.reject(databaseAway());
       await advance();
-      expect(store.claimedBy.mock.calls).toEqual([[claims[0]!.token]]);
+      expect(store.claimedBy.mock.calls).toEqual([[claims[0]!.token, { aloneFrom: 2, goRound: false }]]);
       expect(started()).toEqual(['9']);
     });
 

@@ -3,13 +3,15 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { isDatabaseUnavailable } from '../../common/problem/database-errors.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from '../queue-options.js';
 import { TaskStore } from '../store/task-store.js';
-import { type Offer } from '../store/task-changes.js';
+import type { Company, Offer } from '../store/task-changes.js';
 import type { ClaimedTask } from '../task-handler.js';
 import { Heartbeat, type HeldLease, type InstanceWish, type LeaseHolder } from './heartbeat.js';
 import { runKey } from './run.js';
 import { WorkerPool } from './worker-pool.js';
 
 const FULL_LOOK_MS = 1_000;
+/** So long claims go round tasks that run alone, once one of them was met while other tasks ran. */
+const GO_ROUND_MS = 10_000;
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -39,6 +41,7 @@ export class Claimer implements LeaseHolder {
   /** No task that this process does not know is promised to start before this time; milliseconds of the epoch. */
   private floor = -Infinity;
   private nextFullLook = 0;
+  private goRoundUntil = 0;
   private running = false;
   /** By an operator's word: nothing is claimed until it is taken back. */
   private draining = false;
@@ -186,13 +189,14 @@ export class Claimer implements LeaseHolder {
   private async claimOnce(limit: number): Promise<void> {
     const token = randomUUID();
     const instance = this.heartbeat.instanceId;
+    const company = this.company;
     this.openTokens.add(token);
     try {
-      const tasks = await this.claimUnder(token, limit, instance);
+      const tasks = await this.claimUnder(token, limit, instance, company);
       // The lease was lost meanwhile: these stand under the old id, and the rescuer returns them.
       if (instance !== this.heartbeat.instanceId) return;
       if (this.options.prefetch > 0) this.pool.take(tasks);
-      else for (const task of tasks) this.pool.start(task);
+      else this.begin(tasks, company);
       // They were on their way when it was told to drain.
       if (this.draining) await this.pool.handBackPrefetched();
     } finally {
@@ -201,7 +205,30 @@ export class Claimer implements LeaseHolder {
     }
   }
 
-  private async claimUnder(token: string, limit: number, instance: string): Promise<ClaimedTask[]> {
+  /**
+   * What runs alone waits in the queue until an instance has nothing else to do, at most until it is promised to start:
+   * then a busy one takes it as well, and nothing more before it has run. One at a time; the others are for others.
+   */
+  private begin(tasks: readonly ClaimedTask[], { goRound }: Company): void {
+    for (const task of tasks) if (!task.alone) this.pool.start(task);
+    const alone = tasks.filter((task) => task.alone);
+    if (alone.length === 0) return;
+    const [first, ...others] = alone;
+    if (goRound || this.pool.isIdle) this.pool.take([first!]);
+    else others.unshift(first!);
+    if (others.length === 0) return;
+    this.mayWait = true;
+    this.floor = Math.min(this.floor, ...others.map(({ startBy }) => startBy));
+    this.goRoundUntil = performance.now() + GO_ROUND_MS;
+    void this.pool.handBack(others);
+  }
+
+  private get company(): Company {
+    const goRound = performance.now() < this.goRoundUntil && !this.pool.isIdle;
+    return { aloneFrom: Math.max(1, this.options.maxCrashes - 1), goRound };
+  }
+
+  private async claimUnder(token: string, limit: number, instance: string, company: Company): Promise<ClaimedTask[]> {
     const floor = this.floor;
     const full = this.fullLookIsDue;
     if (full) this.nextFullLook = performance.now() + FULL_LOOK_MS;
@@ -210,7 +237,7 @@ export class Claimer implements LeaseHolder {
     this.mayWait = false;
     try {
       const claim = this.options.prefetch > 0 ? 'prefetch' : 'claim';
-      const tasks = await this.store[claim](limit, instance, token, full ? -Infinity : floor);
+      const tasks = await this.store[claim](limit, instance, token, full ? -Infinity : floor, company);
       this.floor = Math.min(this.floor, tasks.at(-1)?.startBy ?? floor);
       // A full hand means that there is probably more.
       if (tasks.length === limit) this.mayWait = this.again = true;
@@ -220,7 +247,7 @@ export class Claimer implements LeaseHolder {
       this.mayWait = true;
       this.logger.warn({ msg: 'Claim failed', error: error instanceof Error ? error.message : String(error) });
       // The claim may have committed although its answer was lost.
-      return isDatabaseUnavailable(error) ? this.store.claimedBy(token).catch(() => []) : [];
+      return isDatabaseUnavailable(error) ? this.store.claimedBy(token, company).catch(() => []) : [];
     }
   }
 

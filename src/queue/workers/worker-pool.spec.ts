@@ -557,6 +557,41 @@ describe('WorkerPool', () => {
       expect(ids(handled)).toEqual(['1']);
     });
 
+    it('that run alone begin when all else is recorded, and nothing else does until they are', async () => {
+      const { pool, handled, finish, take, key } = setup({ workers: 3, prefetch: 5 });
+      const recorded = deferred<FencedResult>();
+      finish.mockReturnValueOnce(recorded.promise);
+      take('1');
+      pool.take([aClaimedTask({ id: '2', leaseToken: 'token-2', alone: true })]);
+      take('3', '4');
+      expect(ids(handled)).toEqual(['1']);
+      handled[0]!.end.resolve(COMPLETED);
+      await advance();
+      expect(ids(handled)).toEqual(['1']); // it would still count a crash
+      recorded.resolve('lost');
+      await advance();
+      expect(ids(handled)).toEqual(['1', '2']);
+      expect(pool.keys()).toEqual(new Set([key('2'), key('3'), key('4')]));
+      handled[1]!.end.resolve(COMPLETED);
+      await advance();
+      expect(ids(handled)).toEqual(['1', '2', '3', '4']);
+    });
+
+    it('that run alone leave no room and no idle worker, where nothing else is taken ahead', async () => {
+      const { pool, handled } = setup({ workers: 3 });
+      expect([pool.room, pool.idleWorkers, pool.isIdle]).toEqual([3, 3, true]);
+      pool.start(aClaimedTask({ id: '1' }));
+      pool.take([aClaimedTask({ id: '2', alone: true })]);
+      expect([pool.room, pool.idleWorkers, pool.isIdle]).toEqual([0, 0, false]);
+      handled[0]!.end.resolve(COMPLETED);
+      await advance();
+      expect(ids(handled)).toEqual(['1', '2']);
+      expect([pool.room, pool.idleWorkers, pool.isIdle]).toEqual([0, 0, false]);
+      handled[1]!.end.resolve(COMPLETED);
+      await advance();
+      expect([pool.room, pool.idleWorkers, pool.isIdle]).toEqual([3, 3, true]);
+    });
+
     it('are not run at all when an instance has died with them and their start is refused', async () => {
       const { pool, handled, begin, finish } = setup({ workers: 1, prefetch: 1 });
       begin.mockReturnValueOnce(recording(Promise.resolve(false)));

@@ -21,6 +21,9 @@ type Ending = Omit<FinishRow, 'id' | 'token' | 'begun_seconds_ago'>;
  * A worker is free again as soon as its handler has returned: the next claim is on its way while the outcome is being
  * committed, and with prefetch the outcomes of short handlers gather into large batches. `room` bounds what is not yet
  * recorded. A prefetched task whose handler has returned before its start was written has both written at once.
+ *
+ * A task that runs alone is begun when every other run is recorded, and nothing is begun until it is: should the process
+ * die, no other task's crash is counted, and none is counted that was another's.
  */
 @Injectable()
 export class WorkerPool {
@@ -30,6 +33,8 @@ export class WorkerPool {
   private readonly prefetched = new Map<string, Prefetched>();
   /** Workers whose handler is under way. */
   private busy = 0;
+  /** A task that runs alone does. */
+  private alone: Run | undefined;
   private readonly ended = new Map<string, Promise<void>>();
   private onFree: () => void = () => undefined;
   private workers: number;
@@ -50,6 +55,8 @@ export class WorkerPool {
   /** The number of tasks it can take. */
   get room(): number {
     const { workers } = this;
+    // Without prefetch nothing is taken ahead but what runs alone, and that waits for the others to end.
+    if (this.options.prefetch === 0 && (this.alone || this.prefetched.size > 0)) return 0;
     const prefetch = workers === 0 ? 0 : this.options.prefetch; // nobody would begin them
     const free = workers - this.busy + prefetch;
     const unrecorded = workers + Math.max(workers, prefetch) - this.runs.size;
@@ -58,7 +65,12 @@ export class WorkerPool {
 
   /** The workers that have nothing to do, and to whom nothing is promised. */
   get idleWorkers(): number {
-    return this.prefetched.size > 0 ? 0 : Math.min(this.workers - this.busy, this.room);
+    return this.alone || this.prefetched.size > 0 ? 0 : Math.min(this.workers - this.busy, this.room);
+  }
+
+  /** No handler is under way, and nothing waits for one. */
+  get isIdle(): boolean {
+    return this.busy === 0 && this.prefetched.size === 0;
   }
 
   /** More workers begin at once; fewer let what runs finish. Without any, what was taken ahead goes back to the queue. */
@@ -91,7 +103,7 @@ export class WorkerPool {
 
   private beginPrefetched(): void {
     for (const [key, { task, takenAt }] of this.prefetched) {
-      if (this.busy >= this.workers) return;
+      if (this.busy >= this.workers || this.alone || (task.alone && this.runs.size > 0)) return;
       this.prefetched.delete(key);
       const waitedMs = performance.now() - takenAt;
       this.run({ ...task, queueTimeMs: task.queueTimeMs + waitedMs }, true);
@@ -104,9 +116,12 @@ export class WorkerPool {
     const journal = this.journals.journalOf(task, this.heartbeat, actor, onLost);
     const run: Run = new Run(task, this.heartbeat, journal, actor, this.options.cleanupSeconds * 1_000);
     this.runs.set(run.key, run);
+    if (task.alone) this.alone = run;
     const ended = this.carryOut(run, wasPrefetched ? this.recordStart(run) : undefined).finally(() => {
       this.runs.delete(run.key);
       this.ended.delete(run.key);
+      if (this.alone === run) this.alone = undefined;
+      this.beginPrefetched();
       this.onFree();
     });
     this.ended.set(run.key, ended);
@@ -195,7 +210,8 @@ export class WorkerPool {
     return start;
   }
 
-  private async handBack(tasks: readonly ClaimedTask[]): Promise<void> {
+  /** Returns tasks to the queue that no worker has begun. Never rejects. */
+  async handBack(tasks: readonly ClaimedTask[]): Promise<void> {
     const runs = tasks.map(({ id, leaseToken: token }) => ({ id, token }));
     try {
       await this.store.handBackUnlocked(runs, `worker:${this.heartbeat.instanceId}`, 'handed_back');

@@ -7,7 +7,7 @@ const LINE: Line = {
   ...{ now: NOW, ready: true, before: 0, blocked: null, leased_to: null, due_at: null, key: null, slots: null },
   ...{ holders: null, before_for_key: null, pause: null, instances: 1, workers: 4, busy: 0 },
 };
-const TASK: Standing['task'] = { status: 'pending', runAt: NOW, attempt: 1, errorMessage: null };
+const TASK: Standing['task'] = { status: 'pending', runAt: NOW, attempt: 1, errorMessage: null, crashes: 0 };
 const PAUSE = { app_name: null, workflow_name: null, by: 'ada', reason: null, since: '2026-01-31T11:00:00Z' };
 
 const blocker = (line: Partial<Line> = {}, task: Partial<Standing['task']> = {}, rest: Partial<Standing> = {}) =>
@@ -33,6 +33,14 @@ describe('what a pending task waits for', () => {
   ] as [string, Partial<Line>, string, RegExp][])('is %s', (_, line, code, message) => {
     expect(blocker(line)).toMatchObject({ code, message: expect.stringMatching(message) });
   });
+});
+
+it('begins alone where it has cost crashes', () => {
+  const { code, message } = blocker({ leased_to: 'i-1' }, { crashes: 2 });
+  expect(code).toBe('taken');
+  expect(message).toBe(
+    'instance i-1 has it, and begins it when nothing else runs there: it has cost 2 crashes, and runs alone',
+  );
 });
 
 it.each([

@@ -6,7 +6,7 @@ import type { Approval } from '../../workflows/approval.js';
 import type { Blocker } from './why.dto.js';
 
 export interface Standing {
-  readonly task: Pick<QueueTask, 'status' | 'runAt' | 'attempt' | 'errorMessage'>;
+  readonly task: Pick<QueueTask, 'status' | 'runAt' | 'attempt' | 'errorMessage' | 'crashes'>;
   readonly line: Line;
   readonly steps: readonly QueueTaskStep[];
   readonly decisions: readonly QueueTaskDecision[];
@@ -17,7 +17,7 @@ export function blockerOf(standing: Standing): Blocker {
   const { task, line } = standing;
   if (task.status === 'waiting') return approval(standing);
   if (task.status !== 'pending') return due(standing);
-  if (line.leased_to !== null) return taken(line.leased_to);
+  if (line.leased_to !== null) return taken(line.leased_to, task.crashes);
   if (line.pause) return paused(line.pause);
   if (line.blocked === 'key') return keyHeld(line);
   return turn(line);
@@ -39,8 +39,12 @@ function turn({ workers, busy, before }: Line): Blocker {
   return { code: 'ready', message: `${tasks} taken before it by ${workers - busy} free workers`, workers, busy };
 }
 
-function taken(instance: string): Blocker {
-  return { code: 'taken', message: `instance ${instance} has it, and begins it with its next free worker`, instance };
+function taken(instance: string, crashes: number): Blocker {
+  const when =
+    crashes > 0
+      ? `when nothing else runs there: it has cost ${crashes} crashes, and runs alone`
+      : 'with its next free worker';
+  return { code: 'taken', message: `instance ${instance} has it, and begins it ${when}`, instance };
 }
 
 function paused({ app_name, workflow_name, by, reason, since }: PauseInForce): Blocker {

@@ -1,5 +1,14 @@
-import { aTask, completes, failure, type QueueInstance } from '../../support/queue-harness.js';
+import type { TaskRun } from '../../../src/queue/task-handler.js';
+import {
+  aTask,
+  completes,
+  failure,
+  type Gate,
+  type InstanceOptions,
+  type QueueInstance,
+} from '../../support/queue-harness.js';
 import { useQueue } from '../../support/queue-fixture.js';
+import { until } from '../../support/until.js';
 
 const fixture = useQueue();
 const STEPS = [{ name: 'plan', type: 'bash' }];
@@ -99,6 +108,111 @@ describe('a lost lease', () => {
       attempt: 1,
     });
     expect(await fixture.query('SELECT FROM queue_dead_letters')).toEqual([]);
+  });
+});
+
+describe('a task that one more crash would end', () => {
+  /** It is due, and has cost two crashes. */
+  const lastChance = async ({ queue, store }: QueueInstance, changes = {}) => {
+    const { taskId } = await queue.enqueue(aTask({ delaySeconds: 3_600, ...changes }));
+    await fixture.query('UPDATE queue_tasks SET crashes = 2 WHERE task_id = $1', [taskId]);
+    await fixture.query('UPDATE queue_scheduled SET run_at = now()');
+    await store.promote(10, 'test');
+    return taskId;
+  };
+  const fresh = async ({ queue }: QueueInstance) => (await queue.enqueue(aTask())).taskId;
+  const leasedAhead = () => fixture.query('SELECT FROM queue_leases WHERE prefetched');
+  /** An instance on which each task has a gate of its own. */
+  const gated = async (options: InstanceOptions = {}) => {
+    const gates = new Map<string, Gate>();
+    const gateOf = (id: string) => gates.get(id) ?? gates.set(id, fixture.gate()).get(id)!;
+    const behaviour = (run: TaskRun) => gateOf(run.task.taskId).hold(run);
+    const instance = await fixture.start({ workers: 3, leaseSeconds: 600, behaviour, ...options });
+    return {
+      instance,
+      handler: instance.handler,
+      gateOf,
+      begun: () => instance.handler.runs.map(({ task }) => task.taskId),
+    };
+  };
+
+  it('waits until an instance has nothing else to run, and has it for itself: the crash is its own', async () => {
+    const api = await fixture.startApi();
+    const suspect = await lastChance(api);
+    const others = [await fresh(api), await fresh(api)];
+    const { instance, gateOf, begun } = await gated();
+    await instance.handler.run(2);
+    others.forEach((id) => gateOf(id).release());
+    const { task } = await instance.handler.run(3);
+    expect(begun()).toEqual([...others, suspect]);
+    expect(task).toMatchObject({ alone: true, attempt: 1 });
+    // It ran when the others were on record, and its own start was.
+    const [{ at }] = (await fixture.events(suspect)).slice(-1) as [{ at: Date }];
+    for (const id of others) expect((await fixture.events(id)).at(-1)!.at <= at).toBe(true);
+    const beside = await fresh(api);
+    await until('the instance has seen the other', () => instance.metrics.queueSize === 1);
+    await fixture.expire(instance.id);
+    await fixture.start({ behaviour: completes });
+    await fixture.becomes(beside, 'completed');
+    expect(await fixture.becomes(suspect, 'failed')).toMatchObject({ cause: 'crash_loop', crashes: 3 });
+    expect(await fixture.task(beside)).toMatchObject({ crashes: 0, attempt: 1 });
+    expect(begun()).toHaveLength(3);
+  });
+
+  it('is taken by a busy instance when its time is over: that begins nothing more until it has run', async () => {
+    const api = await fixture.startApi();
+    const first = await fresh(api);
+    const { instance, gateOf, begun } = await gated();
+    await instance.handler.run(1);
+    const returned = jest.spyOn(instance.store, 'handBackUnlocked');
+    const patient = await lastChance(api);
+    await until('it has met one and left it', () => returned.mock.calls.length > 0);
+    const urgent = await lastChance(api, { priority: 'urgent' });
+    await until('it is taken', async () => (await leasedAhead()).length === 1);
+    const later = await fresh(api);
+    expect(await fixture.task(urgent)).toMatchObject({ status: 'pending', attempt: 0 });
+    expect(begun()).toEqual([first]);
+    gateOf(first).release();
+    await instance.handler.run(2);
+    expect(begun()).toEqual([first, urgent]);
+    expect(await fixture.task(later)).toMatchObject({ status: 'pending' });
+    for (const id of [urgent, later, patient]) gateOf(id).release();
+    await fixture.allBecome([first, urgent, later, patient], 'completed');
+  });
+
+  it.each(['claim', 'prefetch'] as const)('is known as such when the answer to a %s is lost', async (verb) => {
+    const api = await fixture.startApi();
+    await lastChance(api);
+    await fresh(api);
+    await fixture.query(`INSERT INTO queue_instances (id, expires_at, hostname, pid, version, workers)
+                         VALUES ('me', now() + interval '1 h', 'here', 1, '', 2)`);
+    const token = '7f0c1f3e-0000-4000-8000-000000000003';
+    const tasks = await api.store[verb](5, 'me', token, -Infinity, { aloneFrom: 2 });
+    const facts = (found: typeof tasks) => found.map(({ id, attempt, alone }) => ({ id, attempt, alone }));
+    expect(facts(tasks).map(({ attempt, alone }) => ({ attempt, alone }))).toEqual([
+      { attempt: 1, alone: false },
+      { attempt: 1, alone: true },
+    ]);
+    expect(facts(await api.store.claimedBy(token, { aloneFrom: 2 }))).toEqual(facts(tasks));
+    await fixture.query('DELETE FROM queue_instances');
+    await fixture.start({ behaviour: completes });
+  });
+
+  it('is taken ahead with others where tasks are, and runs alone too', async () => {
+    const api = await fixture.startApi();
+    const { handler, gateOf, begun } = await gated({ prefetch: 10 });
+    const ids = [await fresh(api)];
+    await handler.run(1);
+    ids.push(await lastChance(api, { priority: 'urgent' }));
+    await until('it is taken ahead', async () => (await leasedAhead()).length === 2);
+    ids.push(await fresh(api));
+    await until('so is the other', async () => (await leasedAhead()).length === 3);
+    for (const [n, id] of ids.entries()) {
+      await handler.run(n + 1);
+      expect(begun()).toEqual(ids.slice(0, n + 1));
+      gateOf(id).release();
+    }
+    await fixture.allBecome(ids, 'completed');
   });
 });
 
