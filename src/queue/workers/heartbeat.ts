@@ -35,14 +35,9 @@ export interface LeaseHolder {
 
 const MAX_MARGIN_SECONDS = 5;
 const RETRY_MS = 500;
-<<<<<<< HEAD
 /** Where no notification tells of a cancel, it is looked for more often than the lease asks for. */
 const DEAF_BEAT_MS = 2_000;
 
-/**
- * Keeps this instance's lease: one row in queue_instances, renewed at least every third of the lease by the database's
- * clock, on a connection of its own. All claims of the instance live as long as that row does.
-=======
 /**
  * Of a lease. Whoever can do nothing for half a lease from the moment before a beat on has three quarters of it behind it,
  * and the deadline, at four fifths or later, still before it.
@@ -50,9 +45,8 @@ const DEAF_BEAT_MS = 2_000;
 const BEAT_EVERY = 1 / 4;
 
 /**
- * Keeps this instance's lease: one row in queue_instances, renewed every quarter of the lease by the database's clock, on
- * a connection of its own. All claims of the instance live as long as that row does.
->>>>>>> chaosproc
+ * Keeps this instance's lease: one row in queue_instances, renewed at least every quarter of the lease by the database's
+ * clock, on a connection of its own. All claims of the instance live as long as that row does.
  *
  * The local deadline is the moment before the last successful renewal was *sent*, plus the lease, less a margin, by the
  * monotonic clock. Past it every run is aborted, whether or not the database answers; the instance then joins again
@@ -83,7 +77,7 @@ export class Heartbeat implements RunLease {
   ) {
     this.leaseMs = options.leaseSeconds * 1_000;
     this.marginMs = Math.min(this.leaseMs / 5, MAX_MARGIN_SECONDS * 1_000);
-    this.beatMs = Math.min(this.leaseMs / 3, options.pooler === 'transaction' ? DEAF_BEAT_MS : Infinity);
+    this.beatMs = Math.min(this.leaseMs * BEAT_EVERY, options.pooler === 'transaction' ? DEAF_BEAT_MS : Infinity);
     this.wish = { workers: options.workers, draining: false };
     this.connection = new DedicatedConnection(database, this.leaseMs / 3);
   }
@@ -111,11 +105,7 @@ export class Heartbeat implements RunLease {
     this.holder = holder;
     this.stopped = false;
     await this.join();
-<<<<<<< HEAD
     this.schedule(this.beatMs);
-=======
-    this.schedule(this.leaseMs * BEAT_EVERY);
->>>>>>> chaosproc
   }
 
   /** Renews and looks at the leases now, for a cancel that should not wait for the next beat. */
@@ -162,11 +152,7 @@ export class Heartbeat implements RunLease {
   }
 
   private async beatOnce(): Promise<void> {
-<<<<<<< HEAD
     let next = this.beatMs;
-=======
-    let next = this.leaseMs * BEAT_EVERY;
->>>>>>> chaosproc
     try {
       if (this.id === '') {
         await this.join();
