@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import pg from 'pg';
-import { migrations } from '../../src/database/data-source.js';
+import { dataSourceOptions, migrations, TurnpikeDataSource } from '../../src/database/data-source.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const NAME = `turnpike_migrations_${process.pid}`;
@@ -47,7 +47,12 @@ describe('the migration commands', () => {
     expect(made).toContainEqual({ thing: 'r queue_tasks' });
     expect(await run('run')).toContain('No migrations are pending');
 
-    for (let n = 0; n < migrations.length; n++) await run('revert');
+    await run('revert');
+    expect(await run('show')).toMatch(/\[ \][^[]*$/);
+    // The command takes back one migration; the rest as it does, without a process for each.
+    const dataSource = await new TurnpikeDataSource(dataSourceOptions(url.href, 2)).initialize();
+    for (let n = 1; n < migrations.length; n++) await dataSource.undoLastMigration();
+    await dataSource.destroy();
     expect(await query(url.href, CONTENTS)).toEqual([]);
     await run('run');
     expect(await query(url.href, CONTENTS)).toEqual(made);

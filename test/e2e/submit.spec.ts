@@ -247,6 +247,11 @@ describe('a submission', () => {
     const ids = await Promise.all([1, 2, 3, 4, 5].map(() => service.submit(document)));
     await writtenPids(pids, 5);
 
+    // What a run notes of its steps is stored a little after they begin.
+    await until('each has its step on record', async () => {
+      const { tasks } = (await service.get('/api/queue/active-tasks')).json;
+      return tasks.every((task: { current_step: string | null }) => task.current_step !== null);
+    });
     const during = (await service.get('/api/queue/stats')).json;
     expect(during).toMatchObject({ active_tasks: 5, workers: 5, instances: 1, queue_size: 0 });
     expect(during.tasks_enqueued - before.tasks_enqueued).toBe(5);
