@@ -20,6 +20,7 @@ import { Webhooks1764900000000 } from './migrations/1764900000000-webhooks.js';
 import { Retention1765000000000 } from './migrations/1765000000000-retention.js';
 import { WebhookLanes1765100000000 } from './migrations/1765100000000-webhook-lanes.js';
 import { ApiKeys1765500000000 } from './migrations/1765500000000-api-keys.js';
+import { ScheduleWriters1765700000000 } from './migrations/1765700000000-schedule-writers.js';
 
 /** Any number that no other program on the same database uses for an advisory lock. */
 const MIGRATION_LOCK = 7_381_001;
@@ -43,6 +44,7 @@ export const migrations = [
   Retention1765000000000,
   WebhookLanes1765100000000,
   ApiKeys1765500000000,
+  ScheduleWriters1765700000000,
 ];
 
 export function dataSourceOptions(address: string, poolSize = 10) {

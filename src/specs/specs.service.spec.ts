@@ -445,8 +445,28 @@ describe('a caller', () => {
     }
     await submit({ caller, body: BARE, query: { concurrency_key: 'shop' } });
     await submit({ caller, body: BARE, query: { concurrency_key: 'shop:db' } });
-    await submit({ caller: eve(), body: BARE, query: { concurrency_key: 'prod' } });
+    expect(queue.enqueue).toHaveBeenCalledTimes(2);
+  });
+
+  it('without the right to cancel takes the place of no task of another application by its concurrency key', async () => {
+    const { submit, execute, queue } = await setup();
+    const query = { concurrency_key: 'prod' };
+    for (const roles of [['submitter'], ['author'], ['author', 'approver', 'viewer']] as const) {
+      const refused = {
+        code: 'role_required',
+        errors: [{ path: 'concurrency_key', hint: "For example 'shop:prod'." }],
+      };
+      await expect(submit({ caller: eve({ roles }), body: BARE, query })).rejects.toMatchObject(refused);
+      await expect(execute({ app_name: 'shop', spec: SCORE }, query, eve({ roles }))).rejects.toMatchObject(refused);
+    }
+    await submit({ caller: eve(), body: BARE, query: { concurrency_key: 'shop:prod' } });
+    expect(queue.enqueue).toHaveBeenCalledTimes(1);
+    await submit({ caller: eve({ roles: ['submitter', 'operator'] }), body: BARE, query });
+    await submit({ caller: eve({ roles: ['admin'] }), body: BARE, query });
     expect(queue.enqueue).toHaveBeenCalledTimes(3);
+    // Nor with both roles, where it is for some applications only.
+    const scoped = eve({ roles: ['submitter', 'operator'], scopes: ['shop'] });
+    await expect(submit({ caller: scoped, body: BARE, query })).rejects.toMatchObject({ code: 'out_of_scope' });
   });
 
   it('needs the role for what is urgent', async () => {

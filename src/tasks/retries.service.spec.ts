@@ -13,13 +13,15 @@ const spec = (...steps: StepDefinition[]): WorkflowSpec => ({
   ...{ workflow: { steps }, score: { metadata: { name: 'shop' } }, environment: {}, parameters: { size: '3' } },
 });
 
-async function setup(corrected?: WorkflowSpec, found = true) {
+async function setup(corrected?: WorkflowSpec, found = true, had: object = {}) {
   const queue = { retry: jest.fn(async () => undefined) };
   const reader = { read: jest.fn(() => corrected) };
   const row = {
     appName: 'shop',
     goldenPath: 'deploy-app',
     workflowSpec: spec(step('build', 'make'), step('ship', 'scp')),
+    status: 'failed',
+    ...had,
   };
   const module = await Test.createTestingModule({
     providers: [
@@ -67,6 +69,37 @@ describe('RetriesService', () => {
     const { service, queue } = await setup(corrected);
     await service.retry(TASK_ID, { spec: 'yaml' }, BY);
     expect(queue.retry).toHaveBeenCalledWith(TASK_ID, BY, expect.objectContaining({ anew: ['ask', 'hold', 'ship'] }));
+  });
+
+  it.each<[string, Partial<WorkflowSpec>]>([
+    ['score', { score: { metadata: { name: 'shop' }, containers: { web: { image: 'evil' } } } }],
+    ['environment', { environment: { type: 'production' } }],
+    ['parameters', { parameters: { size: '300' } }],
+    ['variables', { workflow: { steps: [], variables: { target: 'production' } } }],
+  ])('has people asked again where a correction changes what its steps refer to: %s', async (_, change) => {
+    const ask = { name: 'ask', type: 'approval', env: {}, config: {} };
+    const hold = { ...step('hold', 'x'), when: 'manual' as const };
+    const before = spec(step('build', 'make'), ask, hold, step('ship', '${parameters.size}'));
+    const workflow = { ...change.workflow, ...before.workflow };
+    const corrected = { ...before, ...change, workflow };
+    const asked = await setup(corrected, true, { workflowSpec: before });
+    await asked.service.retry(TASK_ID, { spec: 'yaml' }, BY);
+    expect(asked.queue.retry).toHaveBeenCalledWith(TASK_ID, BY, expect.objectContaining({ anew: ['ask', 'hold'] }));
+    const from = await setup(corrected, true, { workflowSpec: before });
+    await from.service.retry(TASK_ID, { spec: 'yaml', from_step: 'ship' }, BY);
+    expect(from.queue.retry.mock.calls[0]).toMatchObject([TASK_ID, BY, { anew: ['ship', 'ask', 'hold'] }]);
+    // One that had completed runs as a whole.
+    const whole = await setup(corrected, true, { workflowSpec: before, status: 'completed' });
+    await whole.service.retry(TASK_ID, { spec: 'yaml' }, BY);
+    expect(whole.queue.retry.mock.calls[0]).toMatchObject([TASK_ID, BY, { anew: ['build', 'ask', 'hold', 'ship'] }]);
+    // The same document once more changes nothing of what was approved.
+    const same = await setup(JSON.parse(JSON.stringify(before)) as WorkflowSpec, true, { workflowSpec: before });
+    await same.service.retry(TASK_ID, { spec: 'yaml' }, BY);
+    expect(same.queue.retry).toHaveBeenCalledWith(
+      TASK_ID,
+      BY,
+      expect.not.objectContaining({ anew: expect.anything() }),
+    );
   });
 
   it('takes over what a corrected document says anew of the whole task', async () => {

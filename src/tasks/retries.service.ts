@@ -42,12 +42,16 @@ export class RetriesService {
     const before = specOf(task.workflowSpec);
     const after = spec === undefined ? before : this.read(spec, task, before, caller);
     if (fromStep !== undefined) mustHave(after, fromStep);
-    const changed = changedSteps(before, after);
-    const anew = fromStep === undefined ? changed : [...changed, fromStep];
     const changes = spec === undefined ? [] : differences(before, after);
+    const anew = new Set(fromStep === undefined ? [] : [fromStep]);
+    for (const name of changedSteps(before, after)) anew.add(name);
+    // A task that had completed runs as a whole unless something says what is to be different.
+    if (anew.size === 0 && changes.length > 0 && task.status === 'completed') {
+      for (const { name } of after.workflow.steps) anew.add(name);
+    }
+    if (changes.length > 0) for (const name of askedSteps(after)) anew.add(name);
     await this.queue.retry(taskId, by, {
-      // A task that had completed runs as a whole unless something says what is to be different.
-      ...(anew.length > 0 ? { anew } : {}),
+      ...(anew.size > 0 ? { anew: [...anew] } : {}),
       ...(spec === undefined ? {} : { workflowSpec: after, ...changedLimits(before, after) }),
       detail: {
         ...(fromStep === undefined ? {} : { from_step: fromStep }),
@@ -75,11 +79,15 @@ function mustHave({ workflow }: WorkflowSpec, step: string): void {
 function changedSteps(before: WorkflowSpec, after: WorkflowSpec): string[] {
   if (before === after) return [];
   const old = new Map(before.workflow.steps.map((step) => [step.name, step]));
-  const changed = after.workflow.steps.filter((step) => !isDeepStrictEqual(step, old.get(step.name)));
-  if (changed.length === 0) return [];
-  // What people approved is no longer what would run: they are asked again.
-  const asked = after.workflow.steps.filter(({ type, when }) => type === 'approval' || when === 'manual');
-  return [...new Set([...changed, ...asked])].map(({ name }) => name);
+  return after.workflow.steps.filter((step) => !isDeepStrictEqual(step, old.get(step.name))).map(({ name }) => name);
+}
+
+/**
+ * Steps at which people are asked. What they approved is no longer what would run where anything of the document has
+ * changed, be it only what its steps refer to: they are asked again, and what comes after them runs again.
+ */
+function askedSteps({ workflow }: WorkflowSpec): string[] {
+  return workflow.steps.filter(({ type, when }) => type === 'approval' || when === 'manual').map(({ name }) => name);
 }
 
 /** What the corrected document says of the task as such; where it says what it said before, the submission's word stays. */
