@@ -7,7 +7,7 @@ import { decide, decisionsOn, lockDecisions, wake, wakeDecided } from './decide.
 import { doneFor } from './done-for.sql.js';
 import { cancelIdle, lookAt, requestCancel, specOf } from './cancel.sql.js';
 import { claim, claimedBy, claimUnlocked } from './claim.sql.js';
-import { checkWritable, enqueue, enqueueTaking } from './enqueue.sql.js';
+import { checkWritable, enqueue, enqueueTaking, limitCheck } from './enqueue.sql.js';
 import { admit, holders, othersOfKey, waitsForKey } from './keys.sql.js';
 import { notify } from './notify.sql.js';
 import { finish, finishUnlocked, finishWithSteps, finishWithStepsUnlocked, standing } from './finish.sql.js';
@@ -60,16 +60,20 @@ export class TaskStore {
     return { earliest: row?.earliest_ms ?? null, taken: [] };
   }
 
-  /** Throws where the database cannot be reached, or takes no writes. */
+  /** Throws where the database cannot be reached, takes no writes, or is too slow to say so. */
   async checkWritable(): Promise<void> {
-    await this.database.run(checkWritable, []);
+    await this.database.transaction(async (transaction) => {
+      await transaction.run(limitCheck, []);
+      await transaction.run(checkWritable, []);
+    });
   }
 
-  /** Does all of `enqueue` but the commit: throws what that would meet. */
+  /** Does all of `enqueue` but the commit: throws what that would meet, within the time of a check. */
   async rehearse(tasks: readonly EncodedTask[]): Promise<void> {
     class Rehearsed extends Error {}
     try {
       await this.database.transaction(async (transaction) => {
+        await transaction.run(limitCheck, []);
         await transaction.run(enqueue, [asArray(tasks)]);
         throw new Rehearsed();
       });

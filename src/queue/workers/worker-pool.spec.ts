@@ -147,7 +147,9 @@ describe('WorkerPool', () => {
     expect(run.lease).toBe(heartbeat);
     expect(run.journal).toMatchObject({ of: '1' });
     expect(run.signal.aborted).toBe(false);
-    expect(journalOf.mock.calls).toEqual([[run.task, heartbeat, 'worker:me', expect.any(Function)]]);
+    expect(journalOf.mock.calls).toEqual([
+      [run.task, heartbeat, 'worker:me', expect.any(Function), expect.any(Function)],
+    ]);
   });
 
   describe('records', () => {

@@ -113,7 +113,7 @@ export class WorkerPool {
   private run(task: ClaimedTask, wasPrefetched = false): void {
     const actor = `worker:${this.heartbeat.instanceId}`;
     const onLost = () => run.abort('lost');
-    const journal = this.journals.journalOf(task, this.heartbeat, actor, onLost);
+    const journal = this.journals.journalOf(task, this.heartbeat, actor, onLost, () => run.abortReason);
     const run: Run = new Run(task, this.heartbeat, journal, actor, this.options.cleanupSeconds * 1_000);
     this.runs.set(run.key, run);
     if (task.alone) this.alone = run;
