@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -116,6 +116,47 @@ describe('kubernetes, with a kubectl that notes what it was asked', () => {
     expect((await asked(config, JSON.stringify(large))).outputs).toEqual({ ip: '1.2.3.4', ready: 'true' });
     await expect(asked(config, '{}')).rejects.toThrow("output 'ip': the answer has no 'status.ingress[0].ip'");
     expect((await asked({ operation: 'get', resource: 'pods' })).outputs).toEqual({ json: '{}' });
+  });
+
+  describe('which puts something else in the place of its answer', () => {
+    const SECRET = 'hunter2';
+    /** `$answer`: the file; `$service`: a file of the service's, outside of all that is the step's. */
+    async function messageFor(deed: string): Promise<string> {
+      const bin = join(fixture.root, 'bin');
+      mkdirSync(bin);
+      mkdirSync(join(fixture.root, 'service'));
+      writeFileSync(join(fixture.root, 'service', 'answer.json'), JSON.stringify({ token: SECRET }));
+      const script = `#!/bin/bash
+        answer=$(echo "$TMPDIR"/*/answer.json) service=${fixture.root}/service/answer.json
+        ${deed}`;
+      writeFileSync(join(bin, 'kubectl'), script, { mode: 0o755 });
+      const env = { PATH: `${bin}:${process.env.PATH}` };
+      const config = { operation: 'get', resource: 'pods', outputs: { token: 'token' } };
+      return fixture.run(step, config, { env }).then(
+        ({ result }) => `no error: ${JSON.stringify(result)}`,
+        (error: Error) => error.message,
+      );
+    }
+
+    it.each([
+      ['a link to a file of the service', 'ln -sf "$service" "$answer"', 'could not be read (ELOOP)'],
+      ['a link to what never ends', 'ln -sf /dev/zero "$answer"', 'could not be read (ELOOP)'],
+      ['a pipe', 'rm "$answer"; mkfifo "$answer"', 'is not a regular file'],
+      ['nothing', 'rm "$answer"', 'is gone'],
+      ['too much', 'truncate -s 17M "$answer"', 'is larger than 16 MiB: ask for less'],
+      ['no JSON', `echo "{${SECRET}"`, 'is no well-formed JSON'],
+      [
+        'a link to a folder of the service in the place of its folder',
+        'folder=${answer%/*}; mv "$folder" "$folder-"; ln -s "${service%/*}" "$folder"; echo "{$token}"',
+        // What it wrote itself, through its open descriptor, is what is read.
+        "output 'token': the answer has no 'token'",
+      ],
+    ])('%s', async (_what, deed, problem) => {
+      const message = await messageFor(deed);
+      expect(message).toBe(problem.startsWith('output') ? problem : `the answer of kubectl ${problem}`);
+      expect(message).not.toContain(SECRET);
+      expect(readdirSync(join(fixture.root, 'service'))).toEqual(['answer.json']);
+    });
   });
 });
 

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { durationMs } from '../step-formats.js';
@@ -7,10 +6,12 @@ import type { ResolvedStep, StepConfig, StepContext, StepProblem, StepResult, St
 import { StepType } from '../step-type.decorator.js';
 import { commandLine, quote } from './command-line.js';
 import { KUBERNETES_SCHEMA, type KubernetesConfig } from './kubernetes-schema.js';
-import { limited, namedOutputs, WHOLE_LIMIT } from './outputs.js';
+import { limited, namedOutputs, parseAnswer, WHOLE_LIMIT } from './outputs.js';
 import { withScratch } from './scratch.js';
 import { ScriptRunner } from './script-runner.js';
 import { existingInWorkspace } from './workspace-path.js';
+
+const ANSWER = 'the answer of kubectl';
 
 /** kubectl with the cluster of the step's KUBECONFIG. */
 @StepType('kubernetes')
@@ -59,17 +60,14 @@ export class KubernetesStep implements StepRunner {
     const paths = await Promise.all(
       [config.manifests ?? config.path ?? []].flat().map((path) => existingInWorkspace(context.workspace, path, 'any')),
     );
-    return withScratch(context, { manifest: manifestText(config), 'answer.json': '' }, async (scratch) => {
-      const answer = join(scratch, 'answer.json');
+    return withScratch(context, { manifest: manifestText(config), 'answer.json': '' }, async (scratch, answer) => {
       const files = paths.length > 0 ? paths : [join(scratch, 'manifest')];
       const command = commandLine('kubectl', ...SUBCOMMANDS[operation](config, files));
-      const script = operation === 'get' ? `${command} >${quote(answer)}` : command;
+      const script = operation === 'get' ? `${command} >${quote(join(scratch, 'answer.json'))}` : command;
       const result = await this.scriptRunner.run(`set -e\n${script}`, step, context);
       if (result.status !== 'completed' || operation !== 'get') return result;
-      return {
-        ...result,
-        outputs: limited({ ...result.outputs, ...outputsOf(config, await readFile(answer, 'utf8'), context.masks) }),
-      };
+      const outputs = outputsOf(config, answer('answer.json', ANSWER), context.masks);
+      return { ...result, outputs: limited({ ...result.outputs, ...outputs }) };
     });
   }
 }
@@ -120,7 +118,7 @@ function manifestText({ operation, namespace, manifest }: KubernetesConfig): str
 
 function outputsOf({ outputs }: KubernetesConfig, text: string, masks: Masks): Record<string, string> {
   // Nothing at all is what kubectl writes where nothing matches.
-  const answer: unknown = text.trim() === '' ? {} : JSON.parse(text);
+  const answer: unknown = text.trim() === '' ? {} : parseAnswer(text, ANSWER);
   const named = namedOutputs(answer, outputs, 'the answer');
   return Buffer.byteLength(text) > WHOLE_LIMIT ? named : { json: masks.text(JSON.stringify(answer)), ...named };
 }

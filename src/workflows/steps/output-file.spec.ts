@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readOutputFile } from './output-file.js';
+import { readBelow, readOutputFile } from './output-file.js';
 import { pathInWorkspace } from './workspace-path.js';
 
 let root: string;
@@ -65,6 +65,16 @@ describe('readOutputFile', () => {
       outputs: {},
       problem: 'could not be read (ENOENT)',
     });
+  });
+});
+
+describe('a file that was found in the workspace', () => {
+  it('is not read through a link that has come into its way since', () => {
+    write('own', 'sub/secret');
+    expect(readBelow(workspace, join(workspace, 'sub/secret')).content?.toString()).toBe('own');
+    rmSync(join(workspace, 'sub'), { recursive: true });
+    symlinkSync(root, join(workspace, 'sub'));
+    expect(readBelow(workspace, join(workspace, 'sub/secret'))).toEqual({ problem: 'could not be read (ENOTDIR)' });
   });
 });
 

@@ -1,4 +1,7 @@
+import { realpathSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { isMapping } from '../../common/yaml/is-mapping.js';
+import { HeldFolder } from '../held-folder.js';
 import { outputText } from './outputs.js';
 import { OUTPUT_LIMIT_BYTES, parseStepOutput, readRegularFile, type StepOutput } from './step-output.js';
 import { pathInWorkspace } from './workspace-path.js';
@@ -17,11 +20,28 @@ export async function readOutputFile(workspace: string, name: string): Promise<S
     const { code } = error as NodeJS.ErrnoException;
     return { outputs: {}, problem: code ? `could not be read (${code})` : 'leads out of the workspace' };
   }
-  const { content, problem } = readRegularFile(path);
+  const { content, problem } = readBelow(workspace, path);
   if (content === undefined) return { outputs: {}, problem: problem ?? 'does not exist' };
   // What is too large is told by the reader of lines, and never parsed as JSON.
   const isObject = content.length <= OUTPUT_LIMIT_BYTES && /^\s*\{/.test(content.toString('latin1'));
   return isObject ? parseObject(content) : parseStepOutput(content);
+}
+
+/** Reads what `path`, a real one, still is: nothing that a link leads to which has come into its way since. */
+export function readBelow(workspace: string, path: string): ReturnType<typeof readRegularFile> {
+  let folder: HeldFolder;
+  try {
+    if (path === realpathSync(workspace)) return { problem: 'is not a regular file' };
+    folder = HeldFolder.below(workspace, dirname(path));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ENOENT' ? {} : { problem: `could not be read (${code})` };
+  }
+  try {
+    return readRegularFile(folder.at(basename(path)));
+  } finally {
+    folder.close();
+  }
 }
 
 function parseObject(content: Buffer): StepOutput {

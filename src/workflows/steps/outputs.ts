@@ -15,6 +15,15 @@ export function valueAt(value: unknown, path: string): unknown {
   return found;
 }
 
+/** A program's answer. Not with the parser's words where it is none: they quote what may be secret. */
+export function parseAnswer(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error(`${what} is no well-formed JSON`);
+  }
+}
+
 /** A value of a program's answer as an output: texts as they are, the rest as JSON. */
 export function outputText(value: unknown): string {
   return (typeof value === 'string' ? value : JSON.stringify(value)).replaceAll('\0', '\ufffd');

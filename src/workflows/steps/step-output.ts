@@ -66,13 +66,13 @@ export function readStepOutput(path: string): StepOutput {
  * The content of a file that a step may have put there, with one byte more than is allowed where there is more; neither
  * `content` nor `problem` where there is no file. It is small, and read at once: see `removeTree`.
  */
-export function readRegularFile(path: string): { content?: Buffer; problem?: string } {
+export function readRegularFile(path: string, limit = OUTPUT_LIMIT_BYTES): { content?: Buffer; problem?: string } {
   let file: number | undefined;
   try {
     // Of a link the target could be anything; opening a pipe would block.
     file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     if (!fstatSync(file).isFile()) return { problem: 'is not a regular file' };
-    const buffer = Buffer.alloc(OUTPUT_LIMIT_BYTES + 1);
+    const buffer = Buffer.alloc(limit + 1);
     let length = 0;
     for (;;) {
       const bytesRead = readSync(file, buffer, length, buffer.length - length, null);

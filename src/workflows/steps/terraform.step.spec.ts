@@ -1,4 +1,6 @@
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { complaints, describeWith, StepFixture } from '../../../test/support/step-fixture.js';
 import { TerraformStep } from './terraform.step.js';
@@ -25,6 +27,14 @@ beforeEach(() => {
   step = new TerraformStep(fixture.scriptRunner);
 });
 afterEach(() => fixture.remove());
+
+/** With a terraform that is this script. */
+function runWith(script: string, config: object) {
+  const bin = join(fixture.root, 'bin');
+  mkdirSync(bin, { recursive: true });
+  writeFileSync(join(bin, 'terraform'), `#!/bin/bash\n${script}`, { mode: 0o755 });
+  return fixture.run(step, { ...config }, { env: { PATH: `${bin}:${process.env.PATH}` } });
+}
 
 describeWith('terraform', 'terraform', () => {
   // terraform_data is built in: nothing is downloaded.
@@ -98,12 +108,72 @@ describe('the fields of terraform', () => {
     await expect(fixture.run(step, { path: 'up', files: { 'main.tf': '' } })).rejects.toThrow(
       'leads out of the workspace',
     );
-    mkdirSync(join(fixture.workspace, 'terraform'));
-    symlinkSync(join(fixture.root, 'target'), join(fixture.workspace, 'terraform/main.tf'));
-    await expect(fixture.run(step, { files: { 'main.tf': '' } })).rejects.toThrow('leads out of the workspace');
-    expect(existsSync(join(fixture.root, 'target'))).toBe(false);
   });
 
+  it('replace a link or a pipe by the file, and touch nothing that they lead to', async () => {
+    mkdirSync(join(fixture.workspace, 'terraform'));
+    writeFileSync(join(fixture.root, 'target'), 'theirs');
+    symlinkSync(join(fixture.root, 'target'), join(fixture.workspace, 'terraform/main.tf'));
+    symlinkSync(join(fixture.root, 'none'), join(fixture.workspace, 'terraform/b.tf'));
+    execFileSync('mkfifo', [join(fixture.workspace, 'terraform/c.tf')]);
+    const files = { 'main.tf': 'own', 'b.tf': 'own', 'c.tf': 'own' };
+    await runWith(':', { operation: 'init', files });
+    for (const name of Object.keys(files)) {
+      expect(lstatSync(join(fixture.workspace, 'terraform', name)).isFile()).toBe(true);
+      expect(readFileSync(join(fixture.workspace, 'terraform', name), 'utf8')).toBe('own');
+    }
+    expect(readFileSync(join(fixture.root, 'target'), 'utf8')).toBe('theirs');
+    expect(existsSync(join(fixture.root, 'none'))).toBe(false);
+  });
+
+  it('are written into no other folder, however often a step beside swaps it for a link', async () => {
+    const service = join(fixture.root, 'service');
+    mkdirSync(service);
+    writeFileSync(join(service, 'main.tf'), 'theirs');
+    mkdirSync(join(fixture.workspace, 'terraform'));
+    const swapping = spawn('node', [
+      '-e',
+      `const fs = require('fs'); process.chdir(${JSON.stringify(fixture.workspace)});
+       fs.symlinkSync(${JSON.stringify(service)}, 'link'); console.log('on');
+       for (;;) {
+         try { fs.renameSync('terraform', 'moved'); fs.renameSync('link', 'terraform'); } catch {}
+         try { fs.renameSync('terraform', 'link'); fs.renameSync('moved', 'terraform'); } catch {}
+       }`,
+    ]);
+    try {
+      await once(swapping.stdout, 'data');
+      for (let round = 0; round < 100; round++) {
+        await runWith(':', { operation: 'init', files: { 'main.tf': 'own' } }).catch(() => {});
+      }
+    } finally {
+      swapping.kill('SIGKILL');
+    }
+    expect(readdirSync(service)).toEqual(['main.tf']);
+    expect(readFileSync(join(service, 'main.tf'), 'utf8')).toBe('theirs');
+  });
+});
+
+describe('the answer of terraform', () => {
+  it.each([
+    ['a link to a file of the service', 'ln -sf "$service" "$TMPDIR"/*/outputs.json', 'could not be read (ELOOP)'],
+    ['a pipe', 'rm "$TMPDIR"/*/outputs.json; mkfifo "$(echo "$TMPDIR"/*)/outputs.json"', 'is not a regular file'],
+    ['no JSON', 'echo hunter2', 'is no well-formed JSON'],
+    ['no outputs', `echo '{"a": "hunter2"}'`, 'is no list of outputs'],
+    ['nothing', 'echo null', 'is no list of outputs'],
+  ])('is not %s', async (_what, deed, problem) => {
+    const service = join(fixture.root, 'service');
+    writeFileSync(service, '{"token": {"value": "hunter2"}}');
+    mkdirSync(join(fixture.workspace, 'x'));
+    const script = `service=${service}; if [ "$1" = output ]; then ${deed}; fi`;
+    const message = await runWith(script, { operation: 'output', path: 'x' }).then(
+      ({ result }) => `no error: ${JSON.stringify(result)}`,
+      (error: Error) => error.message,
+    );
+    expect(message).toBe(`the answer of terraform output ${problem}`);
+  });
+});
+
+describe('a terraform step', () => {
   it.each([
     [{ operation: 'aply' }, `Did you mean 'apply'?`],
     [{ path: 'a', workingDir: 'b' }, `path: 'workingDir' and 'path' cannot stand together | Keep one of them.`],

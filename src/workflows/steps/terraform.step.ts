@@ -1,11 +1,13 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Injectable } from '@nestjs/common';
+import { isMapping } from '../../common/yaml/is-mapping.js';
+import { HeldFolder } from '../held-folder.js';
 import type { ResolvedStep, StepContext, StepResult, StepRunner } from '../step-runner.js';
 import { StepType } from '../step-type.decorator.js';
 import { commandLine, quote } from './command-line.js';
 import { operationSchema } from './operation-schema.js';
-import { limited, outputText } from './outputs.js';
+import { limited, outputText, parseAnswer } from './outputs.js';
 import { withScratch } from './scratch.js';
 import { ScriptRunner } from './script-runner.js';
 import { existingInWorkspace, pathInWorkspace } from './workspace-path.js';
@@ -89,12 +91,12 @@ export class TerraformStep implements StepRunner {
     const config = step.config as unknown as TerraformConfig;
     const { operation = 'apply' } = config;
     const folder = await prepareFolder(config, context.workspace);
-    return withScratch(context, { 'outputs.json': '{}' }, async (scratch) => {
+    return withScratch(context, { 'outputs.json': '{}' }, async (scratch, answer) => {
       const file = join(scratch, 'outputs.json');
       const lines = ['set -euo pipefail', `cd -- ${quote(folder)}`, INIT, ...SCRIPTS[operation](quote(file))];
       const result = await this.scriptRunner.run(lines.join('\n'), step, context, environment(config));
       if (result.status !== 'completed') return result;
-      const outputs = selected(JSON.parse(await readFile(file, 'utf8')) as TerraformOutputs, config.outputs);
+      const outputs = selected(outputsIn(answer('outputs.json', ANSWER)), config.outputs);
       return { ...result, outputs: limited({ ...result.outputs, ...outputs }) };
     });
   }
@@ -104,12 +106,15 @@ async function prepareFolder({ workingDir, path, files }: TerraformConfig, works
   const name = workingDir ?? path ?? (files ? 'terraform' : '.');
   if (!files) return existingInWorkspace(workspace, name, 'folder');
   const folder = await pathInWorkspace(workspace, name);
-  await mkdir(folder, { recursive: true });
-  for (const [file, text] of Object.entries(files)) {
-    const target = await pathInWorkspace(workspace, join(name, file));
-    // Whatever an earlier step has put there, a pipe for one, is not opened.
-    await rm(target, { force: true });
-    await writeFile(target, text, { flag: 'wx' });
+  const held = HeldFolder.below(workspace, folder, true);
+  try {
+    for (const [file, text] of Object.entries(files)) {
+      // Whatever a step has put there, a pipe or a link for one, is not opened.
+      rmSync(held.at(file), { force: true });
+      writeFileSync(held.at(file), text, { flag: 'wx' });
+    }
+  } finally {
+    held.close();
   }
   return folder;
 }
@@ -159,6 +164,16 @@ function variableText(value: unknown): string {
 }
 
 type TerraformOutputs = Readonly<Record<string, { readonly sensitive?: boolean; readonly value: unknown }>>;
+
+const ANSWER = 'the answer of terraform output';
+
+function outputsIn(text: string): TerraformOutputs {
+  const outputs = parseAnswer(text, ANSWER);
+  const isRight =
+    isMapping(outputs) && Object.values(outputs).every((output) => isMapping(output) && 'value' in output);
+  if (!isRight) throw new Error(`${ANSWER} is no list of outputs`);
+  return outputs as TerraformOutputs;
+}
 
 /** Outputs are stored and shown; a sensitive one is left in Terraform's state. */
 function selected(outputs: TerraformOutputs, names: readonly string[] | undefined): Record<string, string> {
