@@ -1,7 +1,12 @@
+import { Logger } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
 import pg from 'pg';
 import { dataSourceOptions, migrations, TurnpikeDataSource } from '../../../src/database/data-source.js';
+import { DatabaseModule } from '../../../src/database/database.module.js';
+import { MigrationLockError } from '../../../src/database/lock-patience.js';
 import { DeadLetters1764400000000 } from '../../../src/database/migrations/1764400000000-dead-letters.js';
 import { migrate } from '../../../src/database/migrate.js';
+import { NEXT_MIGRATIONS, nextVersion, WAITS_FOR_COLUMN } from '../../support/next-version.js';
 import { manyFailed } from '../../support/many-failed.js';
 import { until } from '../../support/until.js';
 import { createTestDatabase, type TestDatabase } from '../../support/test-database.js';
@@ -131,5 +136,78 @@ describe('the migrations', () => {
     expect(await relations()).toEqual([]);
     await hand.end();
     expect(await migrating).toEqual(names);
+  });
+});
+
+describe('the migrations of a next version', () => {
+  let source: TurnpikeDataSource | undefined;
+  let reader: pg.Client;
+  let warn: jest.SpyInstance<void, unknown[]>;
+  beforeEach(async () => {
+    reader = new pg.Client({ connectionString: database.url, application_name: 'a long report' });
+    await reader.connect();
+    warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation();
+    jest.spyOn(Logger.prototype, 'log').mockImplementation();
+  });
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    await reader.end();
+    await source?.destroy();
+    source = undefined;
+  });
+
+  it('let everybody else pass while they wait for a long transaction', async () => {
+    await reader.query('BEGIN; SELECT FROM queue_tasks');
+    source = await nextVersion(database.url);
+    const migrating = source.runMigrations();
+    const tries = new Set<string>();
+    await until(
+      'it has tried twice',
+      async () => {
+        for (const row of await database.query(WAITS_FOR_COLUMN)) tries.add(row.since as string);
+        return tries.size >= 2;
+      },
+      { everyMs: 5 },
+    );
+    // Behind a wait without a limit, this would wait for the reader.
+    expect(await database.query('SELECT FROM queue_tasks')).toEqual([]);
+    expect((await applied()).slice(names.length)).toEqual(NEXT_MIGRATIONS.slice(0, 1));
+    const waits = warn.mock.calls.map(([line]) => line as { msg: string; holders: string });
+    expect(waits).toEqual([
+      {
+        msg: 'A migration waits for a lock',
+        holders: expect.stringMatching(/pid \d+ \(a long report, idle in transaction\) for \d+ s/),
+        seconds: 60,
+      },
+    ]);
+    await reader.query('COMMIT');
+    expect((await migrating).map(({ name }) => name)).toEqual(NEXT_MIGRATIONS);
+    expect((await applied()).slice(names.length)).toEqual(NEXT_MIGRATIONS);
+    expect(await database.query('SELECT FROM pg_index WHERE NOT indisvalid')).toEqual([]);
+    expect(await database.query(LOCKS)).toEqual([]);
+  });
+
+  it('give up after a while, and say who was in the way; what was applied stays', async () => {
+    await reader.query('BEGIN; SELECT FROM queue_tasks');
+    source = await nextVersion(database.url, 0);
+    const error = (await source.runMigrations().catch((reason: unknown) => reason)) as Error;
+    expect(error).toBeInstanceOf(MigrationLockError);
+    expect(error.message).toMatch(/lock timeout.*pid \d+ \(a long report, idle in transaction\).*pg_terminate_backend/);
+    expect((await applied()).slice(names.length)).toEqual(NEXT_MIGRATIONS.slice(0, 1));
+    expect(await database.query(LOCKS)).toEqual([]);
+    await reader.query('COMMIT');
+    expect((await source.runMigrations()).map(({ name }) => name)).toEqual(NEXT_MIGRATIONS.slice(1));
+  });
+
+  it('are no obstacle for this version, which says that it does not know them', async () => {
+    source = await nextVersion(database.url);
+    await source.runMigrations();
+    expect(await source.unknownMigrations()).toEqual([]);
+    const imports = [DatabaseModule.forRoot({ url: database.url, poolSize: 2, entities: [] })];
+    const module = await Test.createTestingModule({ imports }).compile();
+    await module.close();
+    const msg = `The database has migrations that this version does not know: ${NEXT_MIGRATIONS.join(', ')}`;
+    expect(warn.mock.calls.map(([line]) => line)).toEqual([{ msg, migrations: NEXT_MIGRATIONS }]);
+    expect((await applied()).slice(names.length)).toEqual(NEXT_MIGRATIONS);
   });
 });
