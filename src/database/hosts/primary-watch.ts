@@ -212,8 +212,11 @@ function said(error: Error): string {
   return error.message || ((error as { code?: string }).code ?? error.name);
 }
 
-/** Where a client is to connect to, whatever its address says. */
+/** Where a client is to connect to, whatever its address says; it seeks its password in `.pgpass` by the parameters. */
 export function pointAt(client: pg.Client, { host, port }: DatabaseHost): pg.Client {
+  // No types for it.
+  const { connectionParameters } = client as pg.Client & { connectionParameters: DatabaseHost };
+  Object.assign(connectionParameters, { host, port });
   return Object.assign(client, { host, port });
 }
 
