@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
-import { DataSource, type DataSourceOptions, type Migration, MigrationExecutor, type QueryRunner } from 'typeorm';
+import { DataSource, type DataSourceOptions, type Migration, MigrationExecutor } from 'typeorm';
 import { readDatabaseUrl } from './hosts/database-url.js';
 import { primaryClient } from './hosts/primary-client.js';
 import { PrimaryWatch } from './hosts/primary-watch.js';
 import { LockPatience, PATIENCE_MS } from './lock-patience.js';
+import { MigrationLock } from './migration-lock.js';
 import { Queue1763800000000 } from './migrations/1763800000000-queue.js';
 import { TaskLists1763900000000 } from './migrations/1763900000000-task-lists.js';
 import { Prefetch1764000000000 } from './migrations/1764000000000-prefetch.js';
@@ -24,8 +25,6 @@ import { WebhookLanes1765100000000 } from './migrations/1765100000000-webhook-la
 import { ApiKeys1765500000000 } from './migrations/1765500000000-api-keys.js';
 import { ScheduleWriters1765700000000 } from './migrations/1765700000000-schedule-writers.js';
 
-/** Any number that no other program on the same database uses for an advisory lock. */
-const MIGRATION_LOCK = 7_381_001;
 const LOCK_POLL_MS = 100;
 
 export const migrations = [
@@ -122,28 +121,16 @@ export class TurnpikeDataSource extends DataSource {
 
   private async locked<T>(work: () => Promise<T>): Promise<T> {
     const runner = this.createQueryRunner();
+    const lock = new MigrationLock(runner);
     try {
-      while (!(await beginLocked(runner))) {
+      while (!(await lock.begin())) {
         await runner.rollbackTransaction();
         await delay(LOCK_POLL_MS);
       }
       return await this.patience.run(work, runner, this.patienceMs);
     } finally {
-      // Nothing was written in it: where the connection has broken, the lock has gone with it.
-      if (runner.isTransactionActive) await runner.rollbackTransaction().catch(() => undefined);
+      await lock.end();
       await runner.release();
     }
   }
-}
-
-/**
- * Begins a transaction; true where it holds the lock. It idles while the migrations run, however long they take. Its statement
- * has no parameters: with some, it would keep its snapshot, and an index that is built concurrently waits for all of those.
- */
-async function beginLocked(runner: QueryRunner): Promise<boolean> {
-  await runner.startTransaction();
-  const [row] = (await runner.query(
-    `SELECT set_config('idle_in_transaction_session_timeout', '0', true), pg_try_advisory_xact_lock(${MIGRATION_LOCK}) AS locked`,
-  )) as { locked: boolean }[];
-  return row!.locked;
 }
