@@ -1,18 +1,29 @@
-import { readFile } from 'node:fs/promises';
 import { dirname, extname, relative, resolve, sep } from 'node:path';
 import { MAX_ERRORS, Problem, type ProblemItem } from '../common/problem/problem.js';
 import { inOrder } from '../common/yaml/document-errors.js';
 import { type DocumentIssue, toItem } from '../common/yaml/document-issue.js';
 import { parseDocuments } from '../common/yaml/parse-documents.js';
 import type { ParsedDocument } from '../common/yaml/parsed-document.js';
+import { FileRefused, readCatalogueFile } from './read-catalogue-file.js';
 
 /** The files of one catalogue: each is read once, and all that is wrong in them is collected. */
 export class CatalogueFiles {
   readonly faults: ProblemItem[] = [];
   private readonly known = new Map<string, Promise<readonly ParsedDocument[] | undefined>>();
 
-  /** `catalogue` is the file that names the others. */
-  constructor(readonly catalogue: string) {}
+  /**
+   * `catalogue` is the file that names the others; or beside which they are, where a caller's text names them: `closed` are
+   * then the folders from which nothing is read for it.
+   */
+  constructor(
+    readonly catalogue: string,
+    private readonly closed?: readonly string[],
+  ) {}
+
+  /** Whether what is in the files may be told. To a caller it may not: they need not be workflows at all. */
+  get mayQuote(): boolean {
+    return this.closed === undefined;
+  }
 
   /** There is more wrong than anybody is told: no reason to read on. */
   get full(): boolean {
@@ -48,7 +59,8 @@ export class CatalogueFiles {
       .map((issue) => ({ issue, offset: document.offsetOf(issue.path, issue.part, issue.within) }))
       .sort((a, b) => a.offset - b.offset)
       .slice(0, Math.max(0, MAX_ERRORS - this.faults.length));
-    this.add(file, inOrder(first.map(({ issue }) => toItem(document, issue))));
+    const items = inOrder(first.map(({ issue }) => toItem(document, issue)));
+    this.add(file, this.shown(file, items));
   }
 
   /** What `action` gives; where it throws a Problem, its errors are noted. */
@@ -57,9 +69,23 @@ export class CatalogueFiles {
       return action();
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      this.add(file, error.errors.length > 0 ? error.errors : [{ message: error.detail.replace(/\.$/, '') }]);
+      const items = error.errors.length > 0 ? error.errors : [{ message: error.detail.replace(/\.$/, '') }];
+      this.add(file, this.shown(file, items));
       return undefined;
     }
+  }
+
+  /** Of a file that the caller has not sent, only where something is wrong: what it is would quote it. */
+  private shown(file: string | undefined, items: readonly ProblemItem[]): readonly ProblemItem[] {
+    if (file === undefined || this.mayQuote) return items;
+    const message = 'something is wrong here';
+    const hint = 'Send the text of this file to be told what it is.';
+    return items.map(({ line, column }) => ({
+      ...(line === undefined ? {} : { line }),
+      ...(column === undefined ? {} : { column }),
+      message,
+      hint,
+    }));
   }
 
   private add(file: string | undefined, items: readonly ProblemItem[]): void {
@@ -68,8 +94,13 @@ export class CatalogueFiles {
 
   private async read(file: string, fix: string): Promise<readonly ParsedDocument[] | undefined> {
     try {
-      return this.parse(await readFile(file), file);
+      const bounds = this.closed && { catalogue: this.catalogue, closed: this.closed };
+      return this.parse(await readCatalogueFile(file, bounds), file);
     } catch (error) {
+      if (error instanceof FileRefused) {
+        this.add(file, [{ message: error.message, hint: fix }]);
+        return undefined;
+      }
       const { code } = error as NodeJS.ErrnoException;
       if (code === undefined) throw error;
       this.add(file, [{ message: `cannot be read (${code})`, hint: fix }]);

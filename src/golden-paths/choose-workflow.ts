@@ -34,14 +34,17 @@ export async function chooseWorkflow(
   if (documents === undefined) return undefined;
   const document = choose(documents, name, goldenPath);
   if (document) return { document, file };
-  const names = documents.map(nameOfWorkflow).filter((known) => known !== undefined);
+  const names = !files.mayQuote ? [] : documents.map(nameOfWorkflow).filter((known) => known !== undefined);
   const all = shorten(names.join(', '), 200);
   const message =
     name === undefined
       ? `${place} has ${documents.length} documents, and none is a workflow with the name '${goldenPath}'`
       : `${place} has no workflow with the name '${shorten(name, 80)}'`;
-  const hint =
-    names.length === 0 ? 'Give it one, with "metadata: {name: …}".' : `Write ${place}#<name>; it has: ${all}.`;
+  const hint = !files.mayQuote
+    ? `Write ${shorten(place, 200)}#<name>, with the name of a workflow in it.`
+    : names.length === 0
+      ? 'Give it one, with "metadata: {name: …}".'
+      : `Write ${place}#<name>; it has: ${all}.`;
   issues.push({ path, message, hint });
   return undefined;
 }

@@ -1,4 +1,5 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Test } from '@nestjs/testing';
@@ -102,7 +103,7 @@ describe('GoldenPathsService', () => {
       await writeFile(file(), `goldenpaths: {deploy-app: ${workflow('bash')}}`);
     });
     afterEach(() => rm(folder, { recursive: true, force: true }));
-    const start = () => setup({ GOLDEN_PATHS_FILE: file() });
+    const start = () => setup({ GOLDEN_PATHS_FILE: file(), DATA_DIR: join(folder, 'data') });
 
     it('reads it anew, and leaves the old one in force where the new one is wrong', async () => {
       const { service, controller } = await start();
@@ -145,7 +146,7 @@ describe('GoldenPathsService', () => {
       });
       expect(await validate('goldenpaths: {new: {workflow: ./w.yaml}}')).toMatchObject({
         valid: false,
-        errors: [{ file: 'w.yaml', line: 2, column: 32 }],
+        errors: [{ file: 'w.yaml', line: 2, column: 32, message: 'something is wrong here' }],
       });
       expect(await validate(`{"goldenpaths": {"new": 5}}`, 'application/json')).toMatchObject({ valid: false });
       const own = (name: string, reference: string) =>
@@ -164,6 +165,90 @@ describe('GoldenPathsService', () => {
       });
       expect(await validate('a: [')).toMatchObject({ valid: false, errors: [{ line: 1 }] });
       await expect(validate('a: 1', 'text/plain')).rejects.toMatchObject({ code: 'unsupported_media_type' });
+    });
+
+    describe('reads for a catalogue that is sent', () => {
+      const SECRET = 'hunter2';
+      const validate = async (workflow: string, changes: Partial<Settings> = {}) => {
+        const { controller } = await setup({ GOLDEN_PATHS_FILE: file(), DATA_DIR: join(folder, 'data'), ...changes });
+        const text = `goldenpaths: {new: {workflow: '${workflow}'}}`;
+        return controller.validate(Buffer.from(text), 'application/yaml');
+      };
+
+      it.each<[string, string, string | RegExp]>([
+        ['a file outside', 'link.yaml', "leads out of the catalogue's folder"],
+        ['a file in a folder outside', 'outside/theirs.yaml', "leads out of the catalogue's folder"],
+        ['the folder outside that begins with the same name', 'sibling.yaml', "leads out of the catalogue's folder"],
+        ['a file of DATA_DIR', 'data/own.yaml', 'is where the service keeps what is its own'],
+        ['a file that DATA_DIR does not have', 'data/none.yaml', 'is where the service keeps what is its own'],
+        ['a file of DATA_DIR by a link', 'to-data/none.yaml', 'is where the service keeps what is its own'],
+        ['a file of a task', 'tasks/task-1/x.yaml', 'is where the service keeps what is its own'],
+        ['a secret', 'secrets/x.yaml', 'is where the service keeps what is its own'],
+        ['a pipe', 'pipe.yaml', 'is not a regular file'],
+        ['a folder', 'folder.yaml', 'is not a regular file'],
+        ['what never ends', 'zero.yaml', "leads out of the catalogue's folder"],
+        ['too much', 'large.yaml', 'is larger than 4 MiB'],
+      ])('not %s', async (_what, workflow, message) => {
+        const outside = `${folder}-outside`;
+        const changes = { WORKSPACES_DIR: join(folder, 'tasks'), SECRETS_DIR: join(folder, 'secrets') };
+        try {
+          await mkdir(outside);
+          for (const name of ['data', 'tasks', 'tasks/task-1', 'secrets', 'folder.yaml'])
+            await mkdir(join(folder, name));
+          const secret = `kind: ${SECRET}\n${SECRET}: ${SECRET}\n`;
+          for (const place of [
+            join(outside, 'theirs.yaml'),
+            ...['data/own.yaml', 'tasks/task-1/x.yaml', 'secrets/x.yaml'].map((name) => join(folder, name)),
+          ])
+            await writeFile(place, secret);
+          await symlink(join(outside, 'theirs.yaml'), join(folder, 'link.yaml'));
+          await symlink(join(outside, 'theirs.yaml'), join(folder, 'sibling.yaml'));
+          await symlink(outside, join(folder, 'outside'));
+          await symlink('data', join(folder, 'to-data'));
+          await symlink('/dev/zero', join(folder, 'zero.yaml'));
+          execFileSync('mkfifo', [join(folder, 'pipe.yaml')]);
+          await writeFile(join(folder, 'large.yaml'), '');
+          await truncate(join(folder, 'large.yaml'), 5 * 1024 * 1024);
+          const verdict = await validate(workflow, changes);
+          expect(verdict).toMatchObject({ valid: false, errors: [{ file: workflow, message }] });
+          expect(JSON.stringify(verdict)).not.toContain(SECRET);
+        } finally {
+          await rm(outside, { recursive: true });
+        }
+      });
+
+      it('what lies beside its own, and quotes nothing of it', async () => {
+        for (const text of [
+          `kind: ${SECRET}`,
+          `a: ${SECRET}: x`,
+          `kind: Workflow\nsteps: [{name: a, type: ${SECRET}, ${SECRET}: 1}]`,
+          `kind: Workflow\nmetadata: {name: ${SECRET}}\n---\nkind: Workflow\nmetadata: {name: ${SECRET}-2}`,
+          `kind: Workflow\nsteps: [{name: a, type: bash, env: {X: "\${parameters.${SECRET}}"}}]`,
+        ]) {
+          await writeFile(join(folder, 'other.yaml'), text);
+          for (const workflow of ['other.yaml', 'other.yaml#none']) {
+            const verdict = await validate(workflow);
+            expect(verdict.valid).toBe(false);
+            expect(JSON.stringify(verdict)).not.toContain(SECRET);
+          }
+        }
+      });
+
+      it('what Kubernetes mounts beside its own', async () => {
+        await mkdir(join(folder, '..2026'));
+        await writeFile(join(folder, '..2026', 'mounted.yaml'), 'kind: Workflow\nsteps: [{name: a, type: bash}]');
+        await rename(file(), join(folder, '..2026', 'goldenpaths.yaml'));
+        await symlink('..2026', join(folder, '..data'));
+        for (const name of ['mounted.yaml', 'goldenpaths.yaml'])
+          await symlink(join('..data', name), join(folder, name));
+        expect(await validate('mounted.yaml')).toEqual({ valid: true, golden_paths: ['new'], errors: [] });
+        await writeFile(
+          join(folder, '..2026', 'goldenpaths.yaml'),
+          'goldenpaths: {deploy-app: {workflow: ./mounted.yaml}}',
+        );
+        const { controller } = await start();
+        expect(await controller.validate(undefined, undefined)).toMatchObject({ valid: true });
+      });
     });
   });
 });

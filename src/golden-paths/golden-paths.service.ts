@@ -3,6 +3,7 @@ import { didYouMean } from '../common/did-you-mean.js';
 import { Problem, type ProblemItem } from '../common/problem/problem.js';
 import { Settings } from '../config/settings.js';
 import type { Scope } from '../workflows/references/references.js';
+import { workspacesDir } from '../workflows/read-step-options.js';
 import { StepRegistry } from '../workflows/step-registry.js';
 import { CatalogueError, type Catalogue, type GoldenPath } from './golden-path.js';
 import { loadCatalogue } from './load-catalogue.js';
@@ -45,7 +46,12 @@ export class GoldenPathsService implements OnModuleInit {
   async validate(body: Buffer | undefined, contentType: string | undefined): Promise<CatalogueVerdict> {
     const { GOLDEN_PATHS_FILE: file } = this.settings;
     if (body !== undefined && body.length > 0) {
-      return validateText(body, contentType, { file, rules: this.rules(), inForce: this.catalogue });
+      return validateText(body, contentType, {
+        file,
+        rules: this.rules(),
+        closed: this.closed(),
+        inForce: this.catalogue,
+      });
     }
     try {
       return verdictOf(file, [...(await this.read()).keys()], []);
@@ -103,6 +109,12 @@ export class GoldenPathsService implements OnModuleInit {
   private read(): Promise<Catalogue> {
     const { GOLDEN_PATHS_FILE: file, DEFAULT_GOLDEN_PATH } = this.settings;
     return loadCatalogue(file, this.rules(), DEFAULT_GOLDEN_PATH);
+  }
+
+  /** By default all of these lie beside the catalogue: the text of a caller must not have them read. */
+  private closed(): string[] {
+    const { DATA_DIR, SECRETS_DIR } = this.settings;
+    return [DATA_DIR, workspacesDir(this.settings), ...(SECRETS_DIR === undefined ? [] : [SECRETS_DIR])];
   }
 
   private rules() {

@@ -24,6 +24,8 @@ interface Surroundings {
   /** The catalogue on disk: files that a text names are looked for beside it. */
   readonly file: string;
   readonly rules: StepRules;
+  /** Folders from which nothing is read for a text. */
+  readonly closed: readonly string[];
   /** Whose parameters a workflow of the same name can use. */
   readonly inForce: Catalogue;
 }
@@ -35,10 +37,10 @@ const MAX_ERRORS = 100;
 export async function validateText(
   body: Buffer,
   contentType: string | undefined,
-  { file, rules, inForce }: Surroundings,
+  { file, rules, closed, inForce }: Surroundings,
 ): Promise<CatalogueVerdict> {
   const kind = documentKindOf(contentType);
-  const files = new CatalogueFiles(file);
+  const files = new CatalogueFiles(file, closed);
   const parse = () => (kind === 'json' ? [parseDocument(body, 'json')] : parseDocuments(body));
   const documents = files.noting(undefined, parse) ?? [];
   const names: string[] = [];

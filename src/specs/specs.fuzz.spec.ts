@@ -39,7 +39,7 @@ const PATH = {
 } as const;
 const filesOf = (folder: string) => readdirSync(folder).map((file) => readFileSync(`${folder}/${file}`, 'utf8'));
 const EXAMPLES = filesOf('examples/workflows');
-const surroundings = { file: 'goldenpaths.yaml', rules: RULES, inForce: new Map() };
+const surroundings = { file: 'goldenpaths.yaml', rules: RULES, closed: [], inForce: new Map() };
 
 const QUERY = {
   ...{ golden_path: ['deploy-app'], priority: ['high'], start_within: ['90s'], run_at: ['9999-12-31T23:59:59-14:00'] },
