@@ -11,6 +11,7 @@ import { QueueService } from '../queue/queue.service.js';
 import { QueueDrainingError } from '../queue/queue-errors.js';
 import type { StepRules } from '../workflows/reading/read-workflow.js';
 import { StepRegistry } from '../workflows/step-registry.js';
+import { specOf, type WorkflowSpec } from '../workflows/workflow.js';
 import { type CallbackMetadata, TaskCallbacks } from '../workflows/task-callbacks.js';
 import { EXAMPLE_SUBMISSION } from './example-submission.js';
 import { ExecutionPlanner } from './execution-planner.js';
@@ -420,6 +421,22 @@ describe('a caller', () => {
     const spec = parse(EXAMPLE_SUBMISSION) as Record<string, unknown>;
     const request = { goldenPath: 'deploy-app', parameters: {}, labels: {}, spec };
     expect(() => executions.plan(request)).toThrow(expect.objectContaining(off));
+    // Nor does one that was let in before run again.
+    const detail = expect.stringContaining("retry it with a 'spec' without 'workflow'") as string;
+    expect(() => planner.admitOwnSteps({ goldenPath: null })).toThrow(expect.objectContaining({ ...off, detail }));
+  });
+
+  it('notes whose the steps are, for who retries them later', async () => {
+    const { submit, queue, planner } = await setup();
+    const specs = () => queue.enqueue.mock.calls.map(([{ workflowSpec }]) => (workflowSpec as WorkflowSpec).inline);
+    await submit();
+    await submit({ body: BARE });
+    expect(specs()).toEqual([true, undefined]);
+    expect(specOf({ ...(queue.enqueue.mock.calls[0]![0].workflowSpec as WorkflowSpec) }).inline).toBe(true);
+    planner.admitOwnSteps({ goldenPath: 'deploy-app' });
+    planner.admitOwnSteps({ goldenPath: 'deploy-app', caller: JANE });
+    const lost = () => planner.admitOwnSteps({ goldenPath: 'deploy-app', caller: { ...JANE, roles: ['submitter'] } });
+    expect(lost).toThrow(expect.objectContaining({ code: 'inline_steps_forbidden' }));
   });
 
   it('with scopes submits for its applications only, whatever way the name comes', async () => {

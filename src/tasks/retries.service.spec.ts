@@ -1,5 +1,7 @@
 import { Test } from '@nestjs/testing';
 import { getRepositoryToken } from '@nestjs/typeorm';
+import type { Principal } from '../auth/principal.js';
+import { Problem } from '../common/problem/problem.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { QueueService } from '../queue/queue.service.js';
 import { SpecReader } from '../workflows/spec-reader.js';
@@ -15,7 +17,7 @@ const spec = (...steps: StepDefinition[]): WorkflowSpec => ({
 
 async function setup(corrected?: WorkflowSpec, found = true, had: object = {}) {
   const queue = { retry: jest.fn(async () => undefined) };
-  const reader = { read: jest.fn(() => corrected) };
+  const reader = { read: jest.fn(() => corrected), admitOwnSteps: jest.fn((_task: object): void => undefined) };
   const row = {
     appName: 'shop',
     goldenPath: 'deploy-app',
@@ -110,6 +112,27 @@ describe('RetriesService', () => {
     await service.retry(TASK_ID, { spec: 'yaml' }, BY);
     const limits = { maxAttempts: 4, timeoutSeconds: 90 };
     expect(queue.retry).toHaveBeenCalledWith(TASK_ID, BY, expect.objectContaining(limits));
+  });
+
+  it.each([{}, { from_step: 'ship' }])('runs own steps again only for who may have them: %j', async (how) => {
+    const inline = { workflowSpec: { ...spec(step('build', 'make'), step('ship', 'scp')), inline: true } };
+    const { service, queue, reader } = await setup(undefined, true, inline);
+    const no = new Problem('inline_steps_forbidden', 'no');
+    reader.admitOwnSteps.mockImplementation(() => {
+      throw no;
+    });
+    const caller: Principal = { name: 'jane', roles: ['submitter'] };
+    await expect(service.retry(TASK_ID, how, BY, caller)).rejects.toBe(no);
+    expect(reader.admitOwnSteps).toHaveBeenLastCalledWith({ goldenPath: 'deploy-app', caller });
+    // For whoever may retry all tasks it is the setting alone that counts.
+    await expect(service.retry(TASK_ID, how, BY, { ...caller, roles: ['operator'] })).rejects.toBe(no);
+    expect(reader.admitOwnSteps).toHaveBeenLastCalledWith({ goldenPath: 'deploy-app' });
+    expect(queue.retry).not.toHaveBeenCalled();
+    // Steps of the catalogue are nobody's own.
+    const path = await setup();
+    await path.service.retry(TASK_ID, how, BY, caller);
+    expect(path.reader.admitOwnSteps).not.toHaveBeenCalled();
+    expect(path.queue.retry).toHaveBeenCalledTimes(1);
   });
 
   it('cuts no character in half', async () => {
