@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { DataSource, type DataSourceOptions, type Migration, type QueryRunner } from 'typeorm';
+import { DataSource, type DataSourceOptions, type Migration } from 'typeorm';
 import { readDatabaseUrl } from './hosts/database-url.js';
 import { primaryClient } from './hosts/primary-client.js';
 import { PrimaryWatch } from './hosts/primary-watch.js';
@@ -20,9 +20,8 @@ import { Webhooks1764900000000 } from './migrations/1764900000000-webhooks.js';
 import { Retention1765000000000 } from './migrations/1765000000000-retention.js';
 import { WebhookLanes1765100000000 } from './migrations/1765100000000-webhook-lanes.js';
 import { ApiKeys1765500000000 } from './migrations/1765500000000-api-keys.js';
+import { MigrationLock } from './migration-lock.js';
 
-/** Any number that no other program on the same database uses for an advisory lock. */
-const MIGRATION_LOCK = 7_381_001;
 const LOCK_POLL_MS = 100;
 
 export const migrations = [
@@ -82,24 +81,16 @@ export class TurnpikeDataSource extends DataSource {
 
   private async locked<T>(work: () => Promise<T>): Promise<T> {
     const runner = this.createQueryRunner();
+    const lock = new MigrationLock(runner);
     try {
-      while (!(await beginLocked(runner))) {
+      while (!(await lock.begin())) {
         await runner.rollbackTransaction();
         await delay(LOCK_POLL_MS);
       }
       return await work();
     } finally {
-      // Nothing was written in it: where the connection has broken, the lock has gone with it.
-      if (runner.isTransactionActive) await runner.rollbackTransaction().catch(() => undefined);
+      await lock.end();
       await runner.release();
     }
   }
-}
-
-/** Begins a transaction; true where it holds the lock. It idles while the migrations run, however long they take. */
-async function beginLocked(runner: QueryRunner): Promise<boolean> {
-  await runner.startTransaction();
-  const sql = `SELECT set_config('idle_in_transaction_session_timeout', '0', true), pg_try_advisory_xact_lock($1) AS locked`;
-  const [row] = (await runner.query(sql, [MIGRATION_LOCK])) as { locked: boolean }[];
-  return row!.locked;
 }
