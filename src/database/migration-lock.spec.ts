@@ -9,7 +9,7 @@ function setup(first: boolean, second: boolean | Error = true) {
     isTransactionActive: false,
     startTransaction: jest.fn(async () => void (runner.isTransactionActive = true)),
     rollbackTransaction: jest.fn(async () => void (runner.isTransactionActive = false)),
-    query: jest.fn(async (_sql: string, _values: unknown[]) => {
+    query: jest.fn(async (_sql: string) => {
       const locked = answers.shift();
       if (locked instanceof Error) throw locked;
       return [{ locked }];

@@ -6,7 +6,7 @@ const MIGRATION_LOCK = 7_381_001;
 
 /**
  * Its transaction idles while the migrations run, however long they take; PostgreSQL 17 can limit both. The statement has no
- * parameters: with some it would keep its snapshot, and an index that is built concurrently waits for all of those.
+ * parameters: with some, it would keep its snapshot, and an index that is built concurrently waits for all of those.
  */
 const TRY_LOCK = `
   SELECT set_config('idle_in_transaction_session_timeout', '0', true),
