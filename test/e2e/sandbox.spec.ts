@@ -33,7 +33,7 @@ const THIEF = (service: { dataDir: string; pid: number }) => `
   cat /proc/${service.pid}/environ /proc/[0-9]*/environ /proc/[0-9]*/cmdline | tr '\\0' '\\n'
   cat /proc/${service.pid}/root"${service.dataDir}"/admin-token /proc/1/root"${service.dataDir}"/database-url
   ls -laR "${service.dataDir}" /dev/shm /run /var/lib /root /home
-  find / -path /proc -prune -o \\( -name admin-token -o -name database-url -o -name 'postgres.password' -o -name pg_hba.conf \\
+  find / \\( -path /proc -o -path /usr -o -path /nix \\) -prune -o \\( -name admin-token -o -name database-url -o -name 'postgres.password' -o -name pg_hba.conf \\
     -o -name .env \\) -type f -print | while read -r file; do echo "found $file"; cat "$file"; done
   cd "${service.dataDir}" && ls -la
   mount -t proc proc /proc; ln -s "${service.dataDir}/database-url" "$HOME/link"; cat "$HOME/link"
@@ -62,7 +62,7 @@ describeHere('a step of a service with all its secrets on the machine', () => {
     expect(readFileSync(`/proc/${service.pid}/environ`, 'utf8')).toContain(CANARY);
 
     const taskId = await service.submit(documentOf(THIEF({ dataDir: realpathSync(dataDir), pid: service.pid })));
-    await service.waitForTask(taskId, 'completed');
+    await service.waitForTask(taskId, 'completed', 50_000);
     const log = (await service.get(`/api/tasks/${taskId}/logs`)).text;
     expect(log).toContain('has looked everywhere');
     expect(log).toContain('TASK_ID=');
