@@ -5,6 +5,7 @@ import { dataSourceOptions, migrations, TurnpikeDataSource } from '../../../src/
 import { DatabaseModule } from '../../../src/database/database.module.js';
 import { MigrationLockError } from '../../../src/database/lock-patience.js';
 import { DeadLetters1764400000000 } from '../../../src/database/migrations/1764400000000-dead-letters.js';
+import { Retention1765000000000 } from '../../../src/database/migrations/1765000000000-retention.js';
 import { migrate } from '../../../src/database/migrate.js';
 import { NEXT_MIGRATIONS, nextVersion, WAITS_FOR_COLUMN } from '../../support/next-version.js';
 import { manyFailed } from '../../support/many-failed.js';
@@ -105,6 +106,37 @@ describe('the migrations', () => {
       await dataSource.destroy();
     }
     expect(await read()).toEqual(before);
+  });
+
+  it('lock out nobody who writes tasks while an index is built, and wait for them not long', async () => {
+    const keys = new pg.Client(database.url);
+    const dataSource = new TurnpikeDataSource(dataSourceOptions(database.url, 2));
+    await Promise.all([keys.connect(), dataSource.initialize()]);
+    const retention = new Retention1765000000000();
+    const runner = dataSource.createQueryRunner();
+    try {
+      await retention.down(runner);
+      await keys.query('BEGIN; LOCK TABLE queue_idempotency IN ROW EXCLUSIVE MODE');
+      await runner.startTransaction();
+      const up = retention.up(runner).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      const waits = `SELECT FROM pg_locks WHERE relation = 'queue_idempotency'::regclass AND NOT granted`;
+      await until('it waits for the index', async () => (await database.query(waits)).length === 1);
+      await database.query(
+        `INSERT INTO queue_tasks (task_id, app_name, workflow_name, workflow_spec) VALUES ('task-1', 'a', 'w', '{}')`,
+      );
+      await keys.query('COMMIT; BEGIN; LOCK TABLE queue_tasks IN ROW EXCLUSIVE MODE');
+      expect(await up).toMatchObject({ code: '55P03' });
+      await runner.rollbackTransaction();
+      await keys.query('COMMIT');
+      await retention.up(runner);
+    } finally {
+      await keys.end();
+      await runner.release();
+      await dataSource.destroy();
+    }
   });
 
   it('are applied once when four instances boot on an empty database', async () => {
