@@ -63,7 +63,10 @@ async function setup(settings: Partial<Settings> = {}) {
       ExecutionPlanner,
       { provide: QueueService, useValue: queue },
       { provide: GoldenPathsService, useValue: goldenPaths },
-      { provide: StepRegistry, useValue: { rules: () => rules, missingPrograms: async () => ['bash'], whereToLook: '' } },
+      {
+        provide: StepRegistry,
+        useValue: { rules: () => rules, missingPrograms: async () => ['bash'], whereToLook: '' },
+      },
       { provide: TaskCallbacks, useValue: callbacks },
       { provide: Settings, useValue: Object.assign(new Settings(), settings) },
     ],
