@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import type { Server } from 'node:https';
@@ -44,7 +45,7 @@ export async function startService(settings: Settings, { modules = [] }: Service
     const { token, file } = await adminToken(settings.ADMIN_TOKEN, settings.DATA_DIR);
     const app = await createApp({ settings, databaseUrl, adminToken: token, modules, ...(tls && { tls }) }, logger);
     try {
-      await app.listen(settings.PORT, settings.HOST);
+      await app.listen(settings.PORT, tls ? await oneAddressOf(settings.HOST) : settings.HOST);
     } catch (error) {
       await app.close();
       throw error;
@@ -97,6 +98,11 @@ function reloader(app: NestFastifyApplication, files: TlsFiles | undefined, logg
       logger.error({ msg: `The old certificate stays: ${(error as Error).message}` }, 'Service');
     }
   };
+}
+
+/** For `localhost` two servers would listen, of which only the first would get a new certificate. */
+async function oneAddressOf(host: string): Promise<string> {
+  return (await lookup(host)).address;
 }
 
 /** The settings have either both or none. */

@@ -8,6 +8,7 @@ import { authEntities } from './keys/api-key.entity.js';
 import { ApiKeysController } from './keys/api-keys.controller.js';
 import { ApiKeysService } from './keys/api-keys.service.js';
 import { KeyRing } from './keys/key-ring.js';
+import { LastingCalls } from './lasting-calls.js';
 import { LoginFailures } from './login-failures.js';
 import { RATE_LIMIT_PER_MINUTE, RateLimitGuard } from './rate-limit.guard.js';
 
@@ -27,12 +28,15 @@ export class AuthModule {
   static forRoot({ adminToken, ledger, controller, requestsPerMinute }: AuthModuleOptions): DynamicModule {
     return {
       module: AuthModule,
+      // Whoever gives answers that last asks it about their callers.
+      global: true,
+      exports: [LastingCalls],
       imports: [TypeOrmModule.forFeature(authEntities)],
       controllers: controller ? [ApiKeysController] : [],
       providers: [
         { provide: ADMIN_TOKEN, useValue: adminToken },
         { provide: AuthLedger, useExisting: ledger as never },
-        ...[KeyRing, LoginFailures, Authenticator, ApiKeysService],
+        ...[KeyRing, LoginFailures, Authenticator, ApiKeysService, LastingCalls],
         { provide: RATE_LIMIT_PER_MINUTE, useValue: requestsPerMinute },
         // In this order: how much one may ask depends on who asks.
         { provide: APP_GUARD, useClass: AuthGuard },

@@ -1,13 +1,16 @@
 import { Settings } from '../config/settings.js';
 import { ADMIN, Authenticator } from './authenticator.js';
-import type { KeyRing } from './keys/key-ring.js';
+import type { Found, KeyRing } from './keys/key-ring.js';
 import type { LoginFailures } from './login-failures.js';
+import type { Principal } from './principal.js';
 
 const KEY = `tpk_AbCd1234${'x'.repeat(35)}`;
 const ANN = { name: 'ann', roles: ['viewer' as const] };
 
 function setup({ wait = 0 } = {}) {
-  const find = jest.fn(async (key: string) => (key === KEY ? { principal: ANN } : { refused: 'the key is not known' }));
+  const find = jest.fn(async (key: string): Promise<Found> =>
+    key === KEY ? { principal: ANN } : { refused: 'the key is not known' },
+  );
   const note = jest.fn((_failure: object) => wait);
   const keys = { find } as unknown as KeyRing;
   const authenticator = new Authenticator(
@@ -16,7 +19,7 @@ function setup({ wait = 0 } = {}) {
     { note } as unknown as LoginFailures,
     new Settings(),
   );
-  return { ask: (header?: string) => authenticator.authenticate(header, '10.0.0.1'), find, note };
+  return { authenticator, ask: (header?: string) => authenticator.authenticate(header, '10.0.0.1'), find, note };
 }
 
 describe('Authenticator', () => {
@@ -66,5 +69,20 @@ describe('Authenticator', () => {
       headers: { 'Retry-After': '42' },
     });
     expect(await ask(`Bearer ${KEY}`)).toBe(ANN);
+  });
+
+  it('knows whether a caller may still what it could, and counts no failed login for that', async () => {
+    const { authenticator, find, note } = setup();
+    const still = (caller: Principal = ANN) => authenticator.isStill(caller, `Bearer ${KEY}`);
+    expect(await still()).toBe(true);
+    expect(await still({ ...ANN, roles: ['admin'] })).toBe(false);
+    expect(await still({ ...ANN, scopes: ['shop'] })).toBe(false);
+    expect(await authenticator.isStill(ADMIN, 'Bearer the-right-token')).toBe(true);
+    expect(await authenticator.isStill(ANN)).toBe(false);
+    find.mockResolvedValue({ refused: "the key 'ann' was revoked" });
+    expect(await still()).toBe(false);
+    find.mockRejectedValue(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }));
+    expect(await still()).toBe(true);
+    expect(note).not.toHaveBeenCalled();
   });
 });

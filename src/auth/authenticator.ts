@@ -1,5 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { Inject, Injectable } from '@nestjs/common';
+import { isDatabaseUnavailable } from '../common/problem/database-errors.js';
 import { Problem } from '../common/problem/problem.js';
 import { Settings } from '../config/settings.js';
 import { type Found, KeyRing } from './keys/key-ring.js';
@@ -34,13 +36,31 @@ export class Authenticator {
     if (authorization === undefined) {
       throw new Problem('unauthorized', 'the request has no "Authorization: Bearer <key>" header', CHALLENGE);
     }
-    const given = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
+    const given = keyOf(authorization);
     if (given === undefined) throw this.refused(address, 'the Authorization header is not "Bearer <key>"');
     // Hashes are of one length: the time tells nothing of the token.
     if (timingSafeEqual(hashOf(given), this.adminHash)) return ADMIN;
     const found = await this.find(given);
     if ('principal' in found) return found.principal;
     throw this.refused(address, found.refused, prefixOf(given));
+  }
+
+  /**
+   * Whether the caller may still do what it could when the header let it in; costs nobody anything but a look at the copy of
+   * the keys. What a token says cannot change, so it is its end alone that is looked at. While the database is away there
+   * is nothing to be seen: it holds.
+   */
+  async isStill(caller: Principal, authorization = ''): Promise<boolean> {
+    if (caller === ADMIN) return true;
+    const given = keyOf(authorization);
+    if (given === undefined) return false;
+    if (this.tokens && isToken(given)) return this.tokens.isInTime(given);
+    try {
+      const found = await this.keys.find(given);
+      return 'principal' in found && isDeepStrictEqual(found.principal, caller);
+    } catch (error) {
+      return isDatabaseUnavailable(error);
+    }
   }
 
   private find(given: string): Promise<Found> {
@@ -55,6 +75,10 @@ export class Authenticator {
       headers,
     });
   }
+}
+
+function keyOf(authorization: string): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(authorization)?.[1];
 }
 
 const CHALLENGE = { headers: { 'WWW-Authenticate': 'Bearer realm="turnpike"' } };

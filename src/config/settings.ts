@@ -65,6 +65,13 @@ export class Settings {
   @Max(100000000, { message: between(0, 100000000) })
   RATE_LIMIT_PER_MINUTE = 6_000;
 
+  /** Answers of one principal that wait or go on (`?wait=`, logs, streams of events), an instance; 0 for no limit. */
+  @Type(() => Number)
+  @IsInt({ message: between(0, 100000) })
+  @Min(0, { message: between(0, 100000) })
+  @Max(100000, { message: between(0, 100000) })
+  MAX_OPEN_ANSWERS = 200;
+
   /** How long a request may take to arrive. */
   @Type(() => Number)
   @IsNumber({}, { message: 'must be a number of seconds from 1 to 3600' })

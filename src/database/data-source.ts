@@ -1,8 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { DataSource, type DataSourceOptions, type Migration, type QueryRunner } from 'typeorm';
+import { Logger } from '@nestjs/common';
+import { DataSource, type DataSourceOptions, type Migration, MigrationExecutor } from 'typeorm';
 import { readDatabaseUrl } from './hosts/database-url.js';
 import { primaryClient } from './hosts/primary-client.js';
 import { PrimaryWatch } from './hosts/primary-watch.js';
+import { LockPatience, PATIENCE_MS } from './lock-patience.js';
+import { MigrationLock } from './migration-lock.js';
 import { Queue1763800000000 } from './migrations/1763800000000-queue.js';
 import { TaskLists1763900000000 } from './migrations/1763900000000-task-lists.js';
 import { Prefetch1764000000000 } from './migrations/1764000000000-prefetch.js';
@@ -20,9 +23,8 @@ import { Webhooks1764900000000 } from './migrations/1764900000000-webhooks.js';
 import { Retention1765000000000 } from './migrations/1765000000000-retention.js';
 import { WebhookLanes1765100000000 } from './migrations/1765100000000-webhook-lanes.js';
 import { ApiKeys1765500000000 } from './migrations/1765500000000-api-keys.js';
+import { ScheduleWriters1765700000000 } from './migrations/1765700000000-schedule-writers.js';
 
-/** Any number that no other program on the same database uses for an advisory lock. */
-const MIGRATION_LOCK = 7_381_001;
 const LOCK_POLL_MS = 100;
 
 export const migrations = [
@@ -43,6 +45,7 @@ export const migrations = [
   Retention1765000000000,
   WebhookLanes1765100000000,
   ApiKeys1765500000000,
+  ScheduleWriters1765700000000,
 ];
 
 export function dataSourceOptions(address: string, poolSize = 10) {
@@ -59,6 +62,8 @@ export function dataSourceOptions(address: string, poolSize = 10) {
     installExtensions: false,
     migrations,
     migrationsTableName: 'turnpike_migrations',
+    // No lock is held from one to the next.
+    migrationsTransactionMode: 'each',
     // A broken idle connection is replaced by the pool; whoever uses one gets the error itself.
     poolErrorHandler: () => undefined,
   } as const satisfies DataSourceOptions;
@@ -72,34 +77,60 @@ export function dataSourceOptions(address: string, poolSize = 10) {
  * it lets its transaction go, and tries again: those who wait must not take up the sessions that the migrations need.
  */
 export class TurnpikeDataSource extends DataSource {
+  private readonly patience = new LockPatience();
+
+  /** For how long in all a migration tries to lock what it changes. */
+  constructor(
+    options: DataSourceOptions,
+    private readonly patienceMs = PATIENCE_MS,
+  ) {
+    super(options);
+    // In the form of all other lines; the TypeORM CLI brings a logger of its own.
+    this.logger.logMigration = (message) => new Logger('Database').log(message);
+  }
+
   override runMigrations(options?: Parameters<DataSource['runMigrations']>[0]): Promise<Migration[]> {
-    return this.locked(() => super.runMigrations(options));
+    let pending: Migration[] | undefined;
+    return this.locked(async () => {
+      // What a try has applied, the next one finds done.
+      pending ??= await new MigrationExecutor(this).getPendingMigrations();
+      await super.runMigrations(options);
+      return pending;
+    });
   }
 
   override undoLastMigration(options?: Parameters<DataSource['undoLastMigration']>[0]): Promise<void> {
     return this.locked(() => super.undoLastMigration(options));
   }
 
+  /** Migrations in the database that this version does not know: a later one has been here. */
+  async unknownMigrations(): Promise<string[]> {
+    const known = this.migrations.map((migration) => migration.name ?? migration.constructor.name);
+    const executed = await new MigrationExecutor(this).getExecutedMigrations();
+    return executed
+      .map(({ name }) => name)
+      .filter((name) => !known.includes(name))
+      .reverse();
+  }
+
+  protected override async buildMetadatas(): Promise<void> {
+    await super.buildMetadatas();
+    const limited = this.migrations.map((migration) => this.patience.limit(migration));
+    Object.assign(this, { migrations: limited });
+  }
+
   private async locked<T>(work: () => Promise<T>): Promise<T> {
     const runner = this.createQueryRunner();
+    const lock = new MigrationLock(runner);
     try {
-      while (!(await beginLocked(runner))) {
+      while (!(await lock.begin())) {
         await runner.rollbackTransaction();
         await delay(LOCK_POLL_MS);
       }
-      return await work();
+      return await this.patience.run(work, runner, this.patienceMs);
     } finally {
-      // Nothing was written in it: where the connection has broken, the lock has gone with it.
-      if (runner.isTransactionActive) await runner.rollbackTransaction().catch(() => undefined);
+      await lock.end();
       await runner.release();
     }
   }
-}
-
-/** Begins a transaction; true where it holds the lock. It idles while the migrations run, however long they take. */
-async function beginLocked(runner: QueryRunner): Promise<boolean> {
-  await runner.startTransaction();
-  const sql = `SELECT set_config('idle_in_transaction_session_timeout', '0', true), pg_try_advisory_xact_lock($1) AS locked`;
-  const [row] = (await runner.query(sql, [MIGRATION_LOCK])) as { locked: boolean }[];
-  return row!.locked;
 }

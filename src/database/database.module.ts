@@ -1,4 +1,4 @@
-import { Module, type DynamicModule } from '@nestjs/common';
+import { Logger, Module, type DynamicModule } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import type { EntitySchema, MixedList } from 'typeorm';
 import { dataSourceOptions, TurnpikeDataSource } from './data-source.js';
@@ -22,12 +22,22 @@ export class DatabaseModule {
             ...dataSourceOptions(url, poolSize),
             entities,
             migrationsRun: true,
-            migrationsTransactionMode: 'each',
             retryAttempts: 0,
           }),
-          dataSourceFactory: async (options) => new TurnpikeDataSource(options!).initialize(),
+          dataSourceFactory: async (options) => upToDate(new TurnpikeDataSource(options!)),
         }),
       ],
     };
   }
+}
+
+async function upToDate(dataSource: TurnpikeDataSource): Promise<TurnpikeDataSource> {
+  await dataSource.initialize();
+  const unknown = await dataSource.unknownMigrations();
+  // Later versions only add while this one may still run, or run again.
+  if (unknown.length > 0) {
+    const msg = `The database has migrations that this version does not know: ${unknown.join(', ')}`;
+    new Logger('Database').warn({ msg, migrations: unknown });
+  }
+  return dataSource;
 }

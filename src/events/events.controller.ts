@@ -1,15 +1,13 @@
-import { Controller, Get, Header, Headers, Query, Res, StreamableFile } from '@nestjs/common';
+import { Controller, Get, Header, Headers, Query, Req, Res, StreamableFile } from '@nestjs/common';
 import { ApiBearerAuth, ApiHeader, ApiOkResponse, ApiQuery, ApiTags } from '@nestjs/swagger';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { LastingCalls } from '../auth/lasting-calls.js';
 import { Requires, Scopes } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { OpenAnswers } from '../common/http/open-answers.js';
 import { EVENT_STREAM, UNBUFFERED } from '../common/http/server-events.js';
 import { readEventCursor, readEventQuery } from './event-query.js';
 import { EventStreamService } from './event-stream.service.js';
-
-/** Whoever takes nothing for so long is gone, or too slow. */
-const PATIENCE_MS = 30_000;
 
 /** What happens to tasks, as it happens. */
 @ApiTags('events')
@@ -20,6 +18,7 @@ export class EventsController {
   constructor(
     private readonly stream: EventStreamService,
     private readonly answers: OpenAnswers,
+    private readonly lasting: LastingCalls,
   ) {}
 
   /**
@@ -45,12 +44,14 @@ export class EventsController {
     @Query() query: Record<string, unknown>,
     @Scopes() apps: readonly string[] | undefined,
     @Headers('last-event-id') lastEventId: string | undefined,
+    @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<StreamableFile> {
     const filter = { ...readEventQuery(query), apps };
+    const over = this.lasting.begin(request, reply.raw);
     const from = await this.stream.begin(readEventCursor(lastEventId));
     const produce = (gone: AbortSignal) => this.stream.produce(filter, from, gone);
-    const body = this.answers.answer(reply, produce, { patienceMs: PATIENCE_MS });
+    const body = this.answers.answer(reply, produce, { over });
     return new StreamableFile(body, { type: EVENT_STREAM });
   }
 }

@@ -74,6 +74,7 @@ describe('the catalogue', () => {
     [CATALOGUE.replace('[a, b]', 'a'), /:6:11: .*'tags' must be a list/],
     [CATALOGUE.replace('Deploys', '[x]'), /:4:5: .*'description' must be text/],
     [CATALOGUE.replace('./workflows/', '../'), /:3:15: .*'workflow' must name a YAML file beside/],
+    [CATALOGUE.replace('./workflows/', '/etc/'), /:3:15: .*'workflow' must name a YAML file beside/],
     [CATALOGUE.replace('deploy-app.yaml', 'none.yaml'), /^workflows\/none\.yaml: cannot be read \(ENOENT\)/],
     [CATALOGUE.replace('type: int', 'type: integer'), /replicas\.type: .* is no type of a parameter/],
     [CATALOGUE.replace('type: int, ', ''), /replicas.*'type' is missing/],

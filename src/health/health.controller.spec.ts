@@ -26,7 +26,8 @@ describe('HealthController', () => {
   });
 
   it('is not ready while the database is away, or while it shuts down', async () => {
-    await expect((await setup({ check: () => Promise.reject(new Error('down')) })).ready()).rejects.toThrow('down');
+    const down = { check: () => Promise.reject(new Error('down')) };
+    await expect((await setup(down)).ready()).rejects.toMatchObject({ code: 'database_unavailable', status: 503 });
     await expect((await setup({ draining: true })).ready()).rejects.toMatchObject({ code: 'draining' });
   });
 });

@@ -2,6 +2,7 @@ import { Controller, Get } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import { Public } from '../auth/principal.js';
 import { Problem } from '../common/problem/problem.js';
+import { databaseUnavailable } from '../common/problem/to-problem.js';
 import { QueueService } from '../queue/queue.service.js';
 import { Health } from './health.dto.js';
 
@@ -23,7 +24,12 @@ export class HealthController {
     if (this.queue.draining) {
       throw new Problem('draining', 'this instance is shutting down', { headers: { 'Retry-After': '5' } });
     }
-    await this.queue.check();
+    try {
+      await this.queue.check();
+    } catch (error) {
+      // Whatever the check met: this instance cannot serve now, and nothing of it is broken.
+      throw databaseUnavailable(error);
+    }
     return { status: 'ok' };
   }
 }

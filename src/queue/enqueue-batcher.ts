@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { isDatabaseUnavailable } from '../common/problem/database-errors.js';
 import { Batcher, type BatchLimits } from './batcher.js';
+import { EnqueueCheck } from './enqueue-check.js';
 import type { EncodedTask, KeyedTask } from './new-task.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from './queue-options.js';
 import { IdempotencyStore, type NotedKey } from './store/idempotency-store.js';
@@ -51,8 +52,6 @@ export class EnqueueBatcher {
   /** Those who wait for room, in their order. */
   private readonly roomWaiters: { readonly bytes: number; readonly admitted: () => void }[] = [];
   private waitingTasks = 0;
-  /** Of the last batch that the database did not take, a task; undefined where it took the last one. */
-  private refused: EncodedTask | undefined;
   private waitingBytes = 0;
   private readonly batcher = new Batcher<EncodedTask, number>(
     (tasks) => insertOrHalve(tasks, (some) => this.insert(some), isDataError),
@@ -63,13 +62,16 @@ export class EnqueueBatcher {
     (tasks) => insertOrHalve(tasks, (some) => this.insertOnce(some), isKeyError),
     LIMITS,
   );
+  private readonly database: EnqueueCheck;
 
   constructor(
     private readonly store: TaskStore,
     private readonly keys: IdempotencyStore,
     private readonly claimer: Claimer,
     @Inject(QUEUE_OPTIONS) private readonly options: ResolvedQueueOptions,
-  ) {}
+  ) {
+    this.database = new EnqueueCheck(store, options);
+  }
 
   /** Tasks that are not stored yet. */
   get size(): number {
@@ -89,15 +91,9 @@ export class EnqueueBatcher {
     return this.whenThereIsRoom(task, whenFull, () => this.keyed.add(task));
   }
 
-  /**
-   * Throws the database's error where it takes no tasks: it is away, or read-only, or does not take what it has refused last
-   * (its disk is full, its time limit too short), which is stored once more for a test, and rolled back.
-   */
-  async check(): Promise<void> {
-    await this.store.checkWritable();
-    if (!this.refused) return;
-    await this.store.rehearse([this.refused]);
-    this.refused = undefined;
+  /** Throws what keeps the database from taking tasks: it is away, or read-only, or refuses what is small after a refusal. */
+  check(): Promise<void> {
+    return this.database.check();
   }
 
   private async whenThereIsRoom<T>(
@@ -142,7 +138,7 @@ export class EnqueueBatcher {
   }
 
   private async insert(tasks: EncodedTask[]): Promise<number[]> {
-    const { earliest } = await this.storing(tasks, (offer) =>
+    const { earliest } = await this.storing((offer) =>
       offer ? this.store.enqueueTaking(tasks, offer) : this.store.enqueue(tasks),
     );
     return tasks.map(() => earliest ?? -Infinity);
@@ -151,7 +147,7 @@ export class EnqueueBatcher {
   private async insertOnce(tasks: KeyedTask[]): Promise<StoredOnce[]> {
     try {
       const keepSeconds = this.options.idempotencyHours * 3_600;
-      const { earliest, noted } = await this.storing(tasks, (offer) => this.keys.enqueue(tasks, keepSeconds, offer));
+      const { earliest, noted } = await this.storing((offer) => this.keys.enqueue(tasks, keepSeconds, offer));
       this.store.touchKeysOf(tasks);
       return noted.map((key) => ({ earliest: earliest ?? -Infinity, noted: key }));
     } catch (error) {
@@ -160,23 +156,20 @@ export class EnqueueBatcher {
     }
   }
 
-  private storing<T extends Stored>(
-    tasks: readonly EncodedTask[],
-    store: (offer: Offer | undefined) => Promise<T>,
-  ): Promise<T> {
+  private storing<T extends Stored>(store: (offer: Offer | undefined) => Promise<T>): Promise<T> {
     return this.claimer.offerWorkers(async (offer) => {
       for (let tried = 0; ; tried++) {
         try {
           const result = await store(offer);
           // A try whose answer was lost may have committed, and given tasks to the workers.
           const missed = offer && tried > 0 && result.earliest === null ? await this.store.claimedBy(offer.token) : [];
-          this.refused = undefined;
+          this.database.stored();
           return { result, taken: [...result.taken, ...missed] };
         } catch (error) {
           if (!isDatabaseUnavailable(error)) throw error;
           const delay = RETRY_DELAYS_MS[tried];
           if (delay === undefined) {
-            this.refused = tasks[0];
+            this.database.refused();
             throw error;
           }
           await sleep(delay);

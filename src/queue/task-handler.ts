@@ -22,7 +22,10 @@ export interface ClaimedTask {
   readonly queueTimeMs: number;
   /** Lost before by an instance that had taken it ahead: its start is recorded before it is run. */
   readonly suspect: boolean;
-  /** One crash more and it is given up: it is run while nothing else runs on this instance, so that the crash is its own. */
+  /**
+   * One crash more and it is given up: it is run while nothing else runs on this instance, as far as others can wait, so
+   * that the crash is its own.
+   */
   readonly alone: boolean;
   /** When it is promised to start; milliseconds of the epoch. */
   readonly startBy: number;

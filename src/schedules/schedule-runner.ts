@@ -49,7 +49,10 @@ export class ScheduleRunner {
     { user, requestId, fireTime }: RunFor,
   ): Promise<string> {
     const about = { schedule: schedule.name, schedule_id: schedule.id, fire_time: fireTime.toISOString() };
-    const metadata = { user, source: 'schedule', golden_path: task.goldenPath, labels, ...about };
+    const metadata = {
+      ...{ user, source: 'schedule', golden_path: task.goldenPath, labels, ...about },
+      written_by: schedule.writtenBy,
+    };
     const { taskId } = await this.queue.enqueue(
       { ...task, metadata, priority: schedule.priority, requestId },
       { manager, evenWhenFull: true },

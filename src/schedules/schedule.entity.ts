@@ -25,6 +25,8 @@ export class Schedule {
   @Column({ type: 'text' }) overlap: Overlap;
   @Column({ name: 'catch_up', type: 'text' }) catchUp: CatchUp;
   @Column({ type: 'boolean' }) paused: boolean;
+  /** Who wrote what it asks for: whoever made it, and all who changed that. For approvals that none of them may give. */
+  @Column({ name: 'written_by', type: 'text', array: true, default: () => `'{}'` }) writtenBy: string[];
   /** The due time that comes next, or has come and has not been dealt with; null: it will not fire. */
   @Column({ name: 'next_run_at', type: 'timestamptz', nullable: true }) nextRunAt: Date | null;
   @Column({ name: 'last_fired_at', type: 'timestamptz', nullable: true }) lastFiredAt: Date | null;

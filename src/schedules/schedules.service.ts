@@ -79,7 +79,7 @@ export class SchedulesService {
     this.runner.plan(fields, by.caller);
     return this.change(fields.name, async (manager) => {
       const nextRunAt = nextOf(fields, await this.store.now(manager));
-      const { identifiers } = await manager.insert(Schedule, row(fields, { nextRunAt }));
+      const { identifiers } = await manager.insert(Schedule, row(fields, { nextRunAt, writtenBy: [by.actor] }));
       const schedule = await manager.findOneByOrFail(Schedule, { id: String(identifiers[0]!.id) });
       await this.note(manager, 'schedule_created', schedule, by, { schedule: toScheduleView(schedule) });
       return schedule;
@@ -98,12 +98,13 @@ export class SchedulesService {
       const asksElse = ['goldenPath', 'appName', 'parameters', 'spec', 'labels'].some((field) => changed.has(field));
       // A schedule that does not fit any more can be paused all the same.
       if (asksElse) this.runner.plan(after, by.caller);
-      if (changed.has('priority')) mustBeAllowedUrgency(by.caller, after);
+      // Whoever changes one that stays urgent decides what is urgent; to pause it or let it go on is no change of that.
+      if (changed.size > 1 || !changed.has('paused')) mustBeAllowedUrgency(by.caller, after);
       const moved = ['cron', 'timezone', 'paused'].some((field) => changed.has(field));
       const now = await this.store.now(manager);
       const state = {
         ...(moved ? { nextRunAt: nextOf(after, now) } : {}),
-        ...(asksElse ? { lastError: null } : {}),
+        ...(asksElse ? { lastError: null, writtenBy: [...new Set([...schedule.writtenBy, by.actor])] } : {}),
       };
       await manager.update(Schedule, { id: schedule.id }, row(after, { ...state, updatedAt: now }));
       const cause = verbOf(changed, after);

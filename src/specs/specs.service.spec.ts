@@ -11,6 +11,7 @@ import { QueueService } from '../queue/queue.service.js';
 import { QueueDrainingError } from '../queue/queue-errors.js';
 import type { StepRules } from '../workflows/reading/read-workflow.js';
 import { StepRegistry } from '../workflows/step-registry.js';
+import { specOf, type WorkflowSpec } from '../workflows/workflow.js';
 import { type CallbackMetadata, TaskCallbacks } from '../workflows/task-callbacks.js';
 import { EXAMPLE_SUBMISSION } from './example-submission.js';
 import { ExecutionPlanner } from './execution-planner.js';
@@ -62,7 +63,7 @@ async function setup(settings: Partial<Settings> = {}) {
       ExecutionPlanner,
       { provide: QueueService, useValue: queue },
       { provide: GoldenPathsService, useValue: goldenPaths },
-      { provide: StepRegistry, useValue: { rules: () => rules, missingPrograms: async () => ['bash'] } },
+      { provide: StepRegistry, useValue: { rules: () => rules, missingPrograms: async () => ['bash'], whereToLook: '' } },
       { provide: TaskCallbacks, useValue: callbacks },
       { provide: Settings, useValue: Object.assign(new Settings(), settings) },
     ],
@@ -420,6 +421,22 @@ describe('a caller', () => {
     const spec = parse(EXAMPLE_SUBMISSION) as Record<string, unknown>;
     const request = { goldenPath: 'deploy-app', parameters: {}, labels: {}, spec };
     expect(() => executions.plan(request)).toThrow(expect.objectContaining(off));
+    // Nor does one that was let in before run again.
+    const detail = expect.stringContaining("retry it with a 'spec' without 'workflow'") as string;
+    expect(() => planner.admitOwnSteps({ goldenPath: null })).toThrow(expect.objectContaining({ ...off, detail }));
+  });
+
+  it('notes whose the steps are, for who retries them later', async () => {
+    const { submit, queue, planner } = await setup();
+    const specs = () => queue.enqueue.mock.calls.map(([{ workflowSpec }]) => (workflowSpec as WorkflowSpec).inline);
+    await submit();
+    await submit({ body: BARE });
+    expect(specs()).toEqual([true, undefined]);
+    expect(specOf({ ...(queue.enqueue.mock.calls[0]![0].workflowSpec as WorkflowSpec) }).inline).toBe(true);
+    planner.admitOwnSteps({ goldenPath: 'deploy-app' });
+    planner.admitOwnSteps({ goldenPath: 'deploy-app', caller: JANE });
+    const lost = () => planner.admitOwnSteps({ goldenPath: 'deploy-app', caller: { ...JANE, roles: ['submitter'] } });
+    expect(lost).toThrow(expect.objectContaining({ code: 'inline_steps_forbidden' }));
   });
 
   it('with scopes submits for its applications only, whatever way the name comes', async () => {
@@ -445,8 +462,28 @@ describe('a caller', () => {
     }
     await submit({ caller, body: BARE, query: { concurrency_key: 'shop' } });
     await submit({ caller, body: BARE, query: { concurrency_key: 'shop:db' } });
-    await submit({ caller: eve(), body: BARE, query: { concurrency_key: 'prod' } });
+    expect(queue.enqueue).toHaveBeenCalledTimes(2);
+  });
+
+  it('without the right to cancel takes the place of no task of another application by its concurrency key', async () => {
+    const { submit, execute, queue } = await setup();
+    const query = { concurrency_key: 'prod' };
+    for (const roles of [['submitter'], ['author'], ['author', 'approver', 'viewer']] as const) {
+      const refused = {
+        code: 'role_required',
+        errors: [{ path: 'concurrency_key', hint: "For example 'shop:prod'." }],
+      };
+      await expect(submit({ caller: eve({ roles }), body: BARE, query })).rejects.toMatchObject(refused);
+      await expect(execute({ app_name: 'shop', spec: SCORE }, query, eve({ roles }))).rejects.toMatchObject(refused);
+    }
+    await submit({ caller: eve(), body: BARE, query: { concurrency_key: 'shop:prod' } });
+    expect(queue.enqueue).toHaveBeenCalledTimes(1);
+    await submit({ caller: eve({ roles: ['submitter', 'operator'] }), body: BARE, query });
+    await submit({ caller: eve({ roles: ['admin'] }), body: BARE, query });
     expect(queue.enqueue).toHaveBeenCalledTimes(3);
+    // Nor with both roles, where it is for some applications only.
+    const scoped = eve({ roles: ['submitter', 'operator'], scopes: ['shop'] });
+    await expect(submit({ caller: scoped, body: BARE, query })).rejects.toMatchObject({ code: 'out_of_scope' });
   });
 
   it('needs the role for what is urgent', async () => {

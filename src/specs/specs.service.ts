@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { mustBeAllowed } from '../auth/access.js';
+import { may, mustBeAllowed, roleRequired } from '../auth/access.js';
 import type { Principal } from '../auth/principal.js';
 import { Problem } from '../common/problem/problem.js';
 import { Settings } from '../config/settings.js';
@@ -188,11 +188,17 @@ function askedPath(path: GoldenPath, { query }: SubmissionRequest): GoldenPath {
 function checkWishes({ caller, query }: SubmissionRequest, appName: string): void {
   if (query.priority === 'urgent') mustBeAllowed(caller, 'tasks:urgent', "'priority=urgent'");
   const { concurrency_key: key } = query;
-  if (key === undefined || caller.scopes === undefined || key === appName || key.startsWith(`${appName}:`)) return;
+  if (key === undefined || key === appName || key.startsWith(`${appName}:`)) return;
   // Whoever holds a key keeps others' tasks waiting, and may take their place.
-  const message = `'${caller.name}' is not for all applications: its concurrency keys begin with the application's name`;
   const hint = `For example '${appName}:${key.slice(0, 80)}'.`;
-  throw new Problem('out_of_scope', message, { errors: [{ path: 'concurrency_key', message, hint }] });
+  if (caller.scopes !== undefined) {
+    const message = `'${caller.name}' is not for all applications: its concurrency keys begin with the application's name`;
+    throw new Problem('out_of_scope', message, { errors: [{ path: 'concurrency_key', message, hint }] });
+  }
+  if (may(caller, 'tasks:cancel')) return;
+  const what = `a concurrency key that does not begin with '${appName}:'`;
+  const message = roleRequired(caller, 'tasks:cancel', what).detail;
+  throw new Problem('role_required', message, { errors: [{ path: 'concurrency_key', message, hint }] });
 }
 
 /** What an answer says besides the task; kept with an idempotency key, so that it can be given again. */

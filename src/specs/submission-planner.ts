@@ -63,7 +63,7 @@ export class SubmissionPlanner extends SpecReader {
   ): WorkflowSpec {
     const { workflow, environment } = execution;
     if (caller) mustBeInScope(caller, execution.appName);
-    if (workflow) checkOwnSteps(this.settings.INLINE_WORKFLOWS, path, caller);
+    if (workflow) checkOwnSteps(this.settings.INLINE_WORKFLOWS, `send it ${without(path.name)}`, caller);
     // `app_name` of a request goes before the document's own.
     const metadata = { ...execution.score.metadata, name: execution.appName };
     const score = { ...execution.score, metadata };
@@ -84,7 +84,18 @@ export class SubmissionPlanner extends SpecReader {
       throw new Problem('invalid_parameter', detail, { errors: problems });
     }
     const { parameters } = prepared;
-    return { workflow: workflow ?? path.workflow, score, environment, parameters };
+    return {
+      workflow: workflow ?? path.workflow,
+      score,
+      environment,
+      parameters,
+      ...(workflow ? { inline: true } : {}),
+    };
+  }
+
+  override admitOwnSteps({ goldenPath, caller }: Pick<SpecOwner, 'goldenPath' | 'caller'>): void {
+    const instead = `retry it with a 'spec' ${without(goldenPath ?? this.settings.DEFAULT_GOLDEN_PATH)}`;
+    checkOwnSteps(this.settings.INLINE_WORKFLOWS, instead, caller);
   }
 
   /** The correction of a task's document: for the same application, golden path and parameters. */
@@ -102,14 +113,17 @@ export class SubmissionPlanner extends SpecReader {
   }
 }
 
+function without(path: string): string {
+  return `without 'workflow' and 'workflows', and the golden path '${path}' is what runs`;
+}
+
 /** Throws where a document may not bring its own steps: nobody's, or not this caller's. Without a caller it is the system's. */
-function checkOwnSteps(inline: Settings['INLINE_WORKFLOWS'], { name }: GoldenPath, caller?: Principal): void {
-  const without = `send it without 'workflow' and 'workflows', and the golden path '${name}' is what runs`;
+function checkOwnSteps(inline: Settings['INLINE_WORKFLOWS'], instead: string, caller?: Principal): void {
   if (inline === 'off') {
-    throw new Problem('inline_steps_forbidden', `documents with their own steps are switched off here: ${without}`);
+    throw new Problem('inline_steps_forbidden', `documents with their own steps are switched off here: ${instead}`);
   }
   if (!caller || may(caller, 'tasks:inline')) return;
   const who = `'${caller.name}' may run golden paths only, and the document has its own steps`;
   const roles = rolesWith('tasks:inline').join(' or ');
-  throw new Problem('inline_steps_forbidden', `${who}: ${without}; or use a key with the role ${roles}`);
+  throw new Problem('inline_steps_forbidden', `${who}: ${instead}; or use a key with the role ${roles}`);
 }

@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import type { Principal } from '../auth/principal.js';
 import { standIn } from '../../test/support/queue-doubles.js';
+import { Settings } from '../config/settings.js';
 import { BulkOperations, JobNotFoundError, JobStateError } from '../queue/bulk/bulk-operations.js';
 import type { Job } from '../queue/store/job-store.js';
 import { BulkService } from './bulk.service.js';
@@ -26,9 +27,9 @@ const aJob = (changes: Partial<Job> = {}): Job => ({
   ...changes,
 });
 
-function setup(operations: Partial<Record<keyof BulkOperations, jest.Mock>>) {
+function setup(operations: Partial<Record<keyof BulkOperations, jest.Mock>>, settings: Partial<Settings> = {}) {
   const reply = { status: jest.fn().mockReturnThis(), header: jest.fn().mockReturnThis() };
-  const service = new BulkService(standIn<BulkOperations>(operations));
+  const service = new BulkService(standIn<BulkOperations>(operations), Object.assign(new Settings(), settings));
   return { service, reply: reply as unknown as FastifyReply & typeof reply };
 }
 
@@ -59,6 +60,14 @@ describe('BulkService', () => {
     });
     expect(reply.status).toHaveBeenCalledWith(202);
     expect(reply.header).toHaveBeenCalledWith('Location', '/api/queue/jobs/7');
+  });
+
+  it('redrives no own steps where they are switched off', async () => {
+    const start = jest.fn(async () => ({ count: 3 }));
+    const { service, reply } = setup({ start }, { INLINE_WORKFLOWS: 'off' });
+    for (const kind of ['redrive', 'discard'] as const) await service.start(kind, body({ all: true }), asked, reply);
+    const filters = start.mock.calls.map((call) => (call as unknown[])[1]);
+    expect(filters).toEqual([{ inline: false }, {}]);
   });
 
   it('shows jobs page by page', async () => {

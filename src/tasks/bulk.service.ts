@@ -3,6 +3,7 @@ import type { FastifyReply } from 'fastify';
 import type { Principal } from '../auth/principal.js';
 import { decodeCursor, encodeCursor } from '../common/http/cursor.js';
 import { Problem } from '../common/problem/problem.js';
+import { Settings } from '../config/settings.js';
 import type { BulkKind } from '../queue/bulk/bulk-filter.js';
 import { BulkOperations, JobNotFoundError, JobStateError } from '../queue/bulk/bulk-operations.js';
 import type { Job } from '../queue/store/job-store.js';
@@ -25,7 +26,10 @@ export interface AskedBy {
  */
 @Injectable()
 export class BulkService {
-  constructor(private readonly operations: BulkOperations) {}
+  constructor(
+    private readonly operations: BulkOperations,
+    private readonly settings: Settings,
+  ) {}
 
   async start(
     kind: BulkKind,
@@ -34,7 +38,13 @@ export class BulkService {
     reply: FastifyReply,
   ): Promise<BulkAnswer> {
     const { filter: asked, dryRun, reason } = readBulkBody(kind, body);
-    const filter = apps === undefined ? asked : { ...asked, apps };
+    // Where documents bring no steps of their own, those of dead letters do not run again either.
+    const noOwnSteps = kind === 'redrive' && this.settings.INLINE_WORKFLOWS === 'off';
+    const filter = {
+      ...asked,
+      ...(apps === undefined ? {} : { apps }),
+      ...(noOwnSteps ? ({ inline: false } as const) : {}),
+    };
     const by = { actor, requestId };
     const told = reason === undefined ? `cancelled by ${by.actor}` : `cancelled by ${by.actor}: ${reason}`;
     const options = { dryRun, reason: kind === 'cancel' ? told : null };

@@ -79,8 +79,12 @@ describe('DecisionsService', () => {
     expect(queue.decide).not.toHaveBeenCalled();
   });
 
-  it('counts whoever corrected the document as one who submitted it', async () => {
-    const task = { status: 'waiting', metadata: { user: 'ann', corrected_by: ['bob'] } } as Partial<QueueTask>;
+  it.each([
+    [{ user: 'ann', corrected_by: ['bob'] }],
+    [{ user: 'schedule:nightly', written_by: ['ann', 'bob'] }],
+    [{ user: 'bob', written_by: ['ann'] }],
+  ])('counts whoever corrected it, wrote its schedule or ran that as one who submitted it: %j', async (metadata) => {
+    const task = { status: 'waiting', metadata } as Partial<QueueTask>;
     const { service } = await setup([waiting('ask', { notSubmitter: true })], { task });
     const refused = service.decide(TASK_ID, { decision: 'approve' }, BOB);
     await expect(refused).rejects.toMatchObject({ code: 'forbidden' });

@@ -51,9 +51,14 @@ export class DecisionsService {
   }
 }
 
+/** Whoever asked for what would run: by submitting or running it, by correcting it, or by writing the schedule of it. */
 function submittersOf({ metadata }: QueueTask): unknown[] {
-  const { user, corrected_by: correctors } = metadata;
-  return [user, ...(Array.isArray(correctors) ? (correctors as unknown[]) : [])];
+  const { user, corrected_by: correctors, written_by: writers } = metadata;
+  return [user, ...listed(correctors), ...listed(writers)];
+}
+
+function listed(names: unknown): unknown[] {
+  return Array.isArray(names) ? (names as unknown[]) : [];
 }
 
 /** The waiting step that is meant. */

@@ -1,6 +1,7 @@
-import { Controller, Get, Header, Headers, Param, Query, Res, StreamableFile, UseGuards } from '@nestjs/common';
+import { Controller, Get, Header, Headers, Param, Query, Req, Res, StreamableFile, UseGuards } from '@nestjs/common';
 import { ApiBearerAuth, ApiHeader, ApiOkResponse, ApiQuery, ApiTags } from '@nestjs/swagger';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { LastingCalls } from '../auth/lasting-calls.js';
 import { Requires } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { EVENT_STREAM, UNBUFFERED } from '../common/http/server-events.js';
@@ -20,6 +21,7 @@ export class LogsController {
   constructor(
     private readonly logs: TaskLogsService,
     private readonly answers: OpenAnswers,
+    private readonly lasting: LastingCalls,
   ) {}
 
   /**
@@ -55,19 +57,21 @@ export class LogsController {
     @Query() query: Record<string, unknown>,
     @Headers('accept') accept: string | undefined,
     @Headers('last-event-id') lastEventId: string | undefined,
+    @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<StreamableFile | undefined> {
     const asEvents = asksForEvents(accept);
     const { filter, look } = readLogQuery(query, asEvents);
+    const over = this.lasting.begin(request, reply.raw);
     if (!asEvents) {
       const text = await this.logs.text(id, filter, look);
-      return new StreamableFile(this.answers.answer(reply, text), { type: 'text/plain; charset=utf-8' });
+      return new StreamableFile(this.answers.answer(reply, text, { over }), { type: 'text/plain; charset=utf-8' });
     }
     const events = await this.logs.events(id, filter, readLastEventId(lastEventId));
     // By this a browser's EventSource knows that it need not come back.
     if (!events) return void reply.status(204);
     void reply.header(UNBUFFERED.name, UNBUFFERED.value);
-    return new StreamableFile(this.answers.answer(reply, events), { type: EVENT_STREAM });
+    return new StreamableFile(this.answers.answer(reply, events, { over }), { type: EVENT_STREAM });
   }
 }
 

@@ -1,5 +1,7 @@
 import { Test } from '@nestjs/testing';
 import { getRepositoryToken } from '@nestjs/typeorm';
+import type { Principal } from '../auth/principal.js';
+import { Problem } from '../common/problem/problem.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
 import { QueueService } from '../queue/queue.service.js';
 import { SpecReader } from '../workflows/spec-reader.js';
@@ -13,13 +15,15 @@ const spec = (...steps: StepDefinition[]): WorkflowSpec => ({
   ...{ workflow: { steps }, score: { metadata: { name: 'shop' } }, environment: {}, parameters: { size: '3' } },
 });
 
-async function setup(corrected?: WorkflowSpec, found = true) {
+async function setup(corrected?: WorkflowSpec, found = true, had: object = {}) {
   const queue = { retry: jest.fn(async () => undefined) };
-  const reader = { read: jest.fn(() => corrected) };
+  const reader = { read: jest.fn(() => corrected), admitOwnSteps: jest.fn((_task: object): void => undefined) };
   const row = {
     appName: 'shop',
     goldenPath: 'deploy-app',
     workflowSpec: spec(step('build', 'make'), step('ship', 'scp')),
+    status: 'failed',
+    ...had,
   };
   const module = await Test.createTestingModule({
     providers: [
@@ -69,6 +73,37 @@ describe('RetriesService', () => {
     expect(queue.retry).toHaveBeenCalledWith(TASK_ID, BY, expect.objectContaining({ anew: ['ask', 'hold', 'ship'] }));
   });
 
+  it.each<[string, Partial<WorkflowSpec>]>([
+    ['score', { score: { metadata: { name: 'shop' }, containers: { web: { image: 'evil' } } } }],
+    ['environment', { environment: { type: 'production' } }],
+    ['parameters', { parameters: { size: '300' } }],
+    ['variables', { workflow: { steps: [], variables: { target: 'production' } } }],
+  ])('has people asked again where a correction changes what its steps refer to: %s', async (_, change) => {
+    const ask = { name: 'ask', type: 'approval', env: {}, config: {} };
+    const hold = { ...step('hold', 'x'), when: 'manual' as const };
+    const before = spec(step('build', 'make'), ask, hold, step('ship', '${parameters.size}'));
+    const workflow = { ...change.workflow, ...before.workflow };
+    const corrected = { ...before, ...change, workflow };
+    const asked = await setup(corrected, true, { workflowSpec: before });
+    await asked.service.retry(TASK_ID, { spec: 'yaml' }, BY);
+    expect(asked.queue.retry).toHaveBeenCalledWith(TASK_ID, BY, expect.objectContaining({ anew: ['ask', 'hold'] }));
+    const from = await setup(corrected, true, { workflowSpec: before });
+    await from.service.retry(TASK_ID, { spec: 'yaml', from_step: 'ship' }, BY);
+    expect(from.queue.retry.mock.calls[0]).toMatchObject([TASK_ID, BY, { anew: ['ship', 'ask', 'hold'] }]);
+    // One that had completed runs as a whole.
+    const whole = await setup(corrected, true, { workflowSpec: before, status: 'completed' });
+    await whole.service.retry(TASK_ID, { spec: 'yaml' }, BY);
+    expect(whole.queue.retry.mock.calls[0]).toMatchObject([TASK_ID, BY, { anew: ['build', 'ask', 'hold', 'ship'] }]);
+    // The same document once more changes nothing of what was approved.
+    const same = await setup(JSON.parse(JSON.stringify(before)) as WorkflowSpec, true, { workflowSpec: before });
+    await same.service.retry(TASK_ID, { spec: 'yaml' }, BY);
+    expect(same.queue.retry).toHaveBeenCalledWith(
+      TASK_ID,
+      BY,
+      expect.not.objectContaining({ anew: expect.anything() }),
+    );
+  });
+
   it('takes over what a corrected document says anew of the whole task', async () => {
     const corrected = spec(step('build', 'make'), step('ship', 'scp'));
     const backoff = { type: 'fixed', initialSeconds: 1, factor: 2, maxSeconds: 1, jitter: 'none' } as const;
@@ -77,6 +112,27 @@ describe('RetriesService', () => {
     await service.retry(TASK_ID, { spec: 'yaml' }, BY);
     const limits = { maxAttempts: 4, timeoutSeconds: 90 };
     expect(queue.retry).toHaveBeenCalledWith(TASK_ID, BY, expect.objectContaining(limits));
+  });
+
+  it.each([{}, { from_step: 'ship' }])('runs own steps again only for who may have them: %j', async (how) => {
+    const inline = { workflowSpec: { ...spec(step('build', 'make'), step('ship', 'scp')), inline: true } };
+    const { service, queue, reader } = await setup(undefined, true, inline);
+    const no = new Problem('inline_steps_forbidden', 'no');
+    reader.admitOwnSteps.mockImplementation(() => {
+      throw no;
+    });
+    const caller: Principal = { name: 'jane', roles: ['submitter'] };
+    await expect(service.retry(TASK_ID, how, BY, caller)).rejects.toBe(no);
+    expect(reader.admitOwnSteps).toHaveBeenLastCalledWith({ goldenPath: 'deploy-app', caller });
+    // For whoever may retry all tasks it is the setting alone that counts.
+    await expect(service.retry(TASK_ID, how, BY, { ...caller, roles: ['operator'] })).rejects.toBe(no);
+    expect(reader.admitOwnSteps).toHaveBeenLastCalledWith({ goldenPath: 'deploy-app' });
+    expect(queue.retry).not.toHaveBeenCalled();
+    // Steps of the catalogue are nobody's own.
+    const path = await setup();
+    await path.service.retry(TASK_ID, how, BY, caller);
+    expect(path.reader.admitOwnSteps).not.toHaveBeenCalled();
+    expect(path.queue.retry).toHaveBeenCalledTimes(1);
   });
 
   it('cuts no character in half', async () => {

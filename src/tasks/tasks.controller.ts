@@ -1,6 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query, Req, Res, UseGuards } from '@nestjs/common';
 import { ApiBearerAuth, ApiBody, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { LastingCalls } from '../auth/lasting-calls.js';
 import { Caller, type Principal, Requires, Scopes } from '../auth/principal.js';
 import { ApiProblems } from '../common/http/api-problems.decorator.js';
 import { PAGE_PARAMETERS, PageQuery } from '../common/http/page-query.js';
@@ -24,6 +25,7 @@ export class TasksController {
   constructor(
     private readonly tasks: TasksService,
     private readonly retries: RetriesService,
+    private readonly lasting: LastingCalls,
   ) {}
 
   /** The tasks, newest first, page by page. */
@@ -58,15 +60,19 @@ export class TasksController {
   @Requires('tasks:read')
   @ApiProblems('task_not_found', 'invalid_parameter')
   @ApiQuery({ name: 'wait', required: false, type: String, description: 'At most so long, e.g. 60s.' })
-  detail(
+  async detail(
     @Param('id', TaskIdPipe) id: string,
     @Query(new QueryPipe(DetailQuery, DETAIL_PARAMETERS)) { wait }: DetailQuery,
+    @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<TaskDetail> {
     if (wait === undefined) return this.tasks.detail(id);
+    const over = this.lasting.begin(request, reply.raw);
     const gone = new AbortController();
     reply.raw.once('close', () => gone.abort());
-    return this.tasks.detailWhenEnded(id, wait, gone.signal);
+    const detail = await this.tasks.detailWhenEnded(id, wait, AbortSignal.any([gone.signal, over]));
+    over.throwIfAborted();
+    return detail;
   }
 
   /** The task's ledger: every change of its state and of its steps, oldest first. */

@@ -36,7 +36,7 @@ function setup(claimed: Claimed[], send: (signal: AbortSignal) => Promise<Answer
     deliverer.stir();
     await deliverer.stop();
   };
-  return { run, store, sender, done };
+  return { run, deliverer, store, sender, done };
 }
 
 describe('Deliverer', () => {
@@ -66,6 +66,18 @@ describe('Deliverer', () => {
     const days = setup([CLAIMED], async () => ({ ...ANSWER, status: 500, error: 'the endpoint answered 500' }), ['3']);
     await days.run();
     expect(days.store.giveUp).toHaveBeenCalledWith('3', CLAIMED.url);
+  });
+
+  it('puts the next claim off where one took long, but not its own end', async () => {
+    const { deliverer, store } = setup([], async () => ANSWER);
+    let now = 0;
+    const clock = jest.spyOn(performance, 'now').mockImplementation(() => (now += 10_000));
+    deliverer.stir();
+    deliverer.stir();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(store.claim).toHaveBeenCalledTimes(1);
+    await deliverer.stop();
+    clock.mockRestore();
   });
 
   it('gives back what its own end cuts off', async () => {

@@ -40,6 +40,7 @@ export class DeliveriesService {
     const { id } = await this.webhooks.get(webhookId, apps);
     const where = {
       webhookId: id,
+      ...told(apps),
       ...(status === undefined ? {} : { status }),
       ...(cursor === undefined ? {} : { id: LessThan(decodeCursor(cursor)) }),
     };
@@ -62,7 +63,7 @@ export class DeliveriesService {
   /** Sends the same message once more, with all its retries; the receiver knows it by its id. */
   async redeliver(webhookId: string, deliveryId: string, by: Operator): Promise<DeliveryView> {
     const webhook = await this.webhooks.get(webhookId, by.caller?.scopes);
-    const delivery = await this.find(webhook, deliveryId);
+    const delivery = await this.find(webhook, deliveryId, by.caller?.scopes);
     if (!webhook.enabled) {
       const message = 'the webhook is switched off: resume it first; what is pending is delivered then';
       throw new Problem('conflict', message);
@@ -100,11 +101,18 @@ export class DeliveriesService {
     return this.dataSource.manager.existsBy(QueueTask, where);
   }
 
-  private async find({ id: webhookId }: Webhook, id: string): Promise<WebhookDelivery> {
-    const found = isId(id) ? await this.deliveries.findOneBy({ id, webhookId }) : null;
+  private async find({ id: webhookId }: Webhook, id: string, apps?: readonly string[]): Promise<WebhookDelivery> {
+    const found = isId(id) ? await this.deliveries.findOneBy({ id, webhookId, ...told(apps) }) : null;
     if (found) return found;
     throw new Problem('delivery_not_found', `the webhook has no delivery '${id.slice(0, 100)}'`);
   }
+}
+
+/** A webhook may have been told of more applications before than it is now: who has scopes sees what is of its own. */
+function told(apps: readonly string[] | undefined) {
+  if (apps === undefined) return {};
+  const sql = (column: string) => `CAST(${column} AS json) #>> '{data,app_name}' LIKE ANY (:apps::text[])`;
+  return { payload: Raw(sql, { apps: toLike(apps) }) };
 }
 
 function secretsOf({ secret, oldSecret, oldSecretExpiresAt }: Omit<Webhook, 'url'> | Webhook): string[] {

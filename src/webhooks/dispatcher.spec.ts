@@ -1,6 +1,7 @@
 import type { EntityManager, Repository } from 'typeorm';
 import type { QueueTask } from '../queue/queue-task.entity.js';
 import type { LedgerEvent, LedgerReader } from '../queue/store/ledger-reader.js';
+import { advance, useFakeTime } from '../../test/support/queue-doubles.js';
 import { Dispatcher } from './dispatcher.js';
 import type { NewDelivery, OutboxStore } from './outbox-store.js';
 
@@ -23,7 +24,7 @@ function setup(events: LedgerEvent[], task: { callback_id: string } | null) {
   const store = {
     exclusively: (work: (manager: EntityManager) => unknown) =>
       work({ existsBy: async () => true } as unknown as EntityManager),
-    cursor: async () => ({ xid: '0', id: '0' }),
+    cursor: async () => state.cursor,
     subscribers: async () => [],
     bind: async (_: unknown, tasks: Map<string, string>) => tasks.forEach((taskId, id) => bound.set(taskId, id)),
     ended: async (_: unknown, tasks: string[]) =>
@@ -31,8 +32,8 @@ function setup(events: LedgerEvent[], task: { callback_id: string } | null) {
     add: async (_: unknown, made: NewDelivery[]) => void added.push(...made),
     move: jest.fn(),
   };
-  const state = { events, task };
-  const reader = { page: async () => ({ events: state.events, last: true, end: { xid: '9', id: '9' } }) };
+  const state = { events, task, cursor: { xid: '0', id: '0' } };
+  const reader = { page: async () => ({ events: state.events, last: true, end: { xid: '9', id: '0' } }) };
   const tasks = { find: async () => (state.task ? [{ taskId: 'task-1', metadata: state.task }] : []) };
   const dispatcher = new Dispatcher(
     store as unknown as OutboxStore,
@@ -51,6 +52,28 @@ describe('Dispatcher', () => {
     expect(added).toMatchObject([{ callback_id: CALLBACK, lane: 'https://a.test', event_id: '2', task_id: 'task-1' }]);
     expect(JSON.parse(added[0]!.payload)).toMatchObject({ data: { task_id: 'task-1', app_name: null } });
     expect(move).toHaveBeenCalledTimes(2);
+  });
+
+  it('moves the cursor over what is no event, at most once a minute: retention waits for it', async () => {
+    useFakeTime();
+    try {
+      const { dispatcher, state, move } = setup([], null);
+      await dispatcher.dispatch();
+      expect(move.mock.calls).toEqual([[expect.anything(), { xid: '9', id: '0' }]]);
+      await advance(59_000);
+      await dispatcher.dispatch();
+      expect(move).toHaveBeenCalledTimes(1);
+      await advance(1_000);
+      await dispatcher.dispatch();
+      expect(move).toHaveBeenCalledTimes(2);
+      // It is there already.
+      state.cursor = { xid: '9', id: '0' };
+      await advance(60_000);
+      await dispatcher.dispatch();
+      expect(move).toHaveBeenCalledTimes(2);
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   it('takes what is no id of a callback for nothing', async () => {

@@ -3,11 +3,15 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, In, Repository } from 'typeorm';
 import { eventPayload } from '../queue/events/event-payload.js';
 import { QueueTask } from '../queue/queue-task.entity.js';
-import { LedgerReader, type LedgerEvent } from '../queue/store/ledger-reader.js';
+import { isBehind, type LedgerPlace } from '../queue/events/ledger-cursor.js';
+import { LedgerReader, type LedgerEvent, type LedgerPage } from '../queue/store/ledger-reader.js';
 import { wants } from './event-filter.js';
 import { type NewDelivery, OutboxStore } from './outbox-store.js';
 
 const ENDS = new Set<string>(['task.completed', 'task.failed', 'task.cancelled']);
+
+/** How often the cursor moves where there is nothing to tell. */
+const IDLE_MOVE_MS = 60_000;
 
 export interface Dispatched {
   readonly deliveries: number;
@@ -21,6 +25,8 @@ export interface Dispatched {
  */
 @Injectable()
 export class Dispatcher {
+  private movedAt = -Infinity;
+
   constructor(
     private readonly store: OutboxStore,
     private readonly reader: LedgerReader,
@@ -30,13 +36,23 @@ export class Dispatcher {
   /** The next page; undefined where another instance is at it. */
   async dispatch(): Promise<Dispatched | undefined> {
     return this.store.exclusively(async (manager) => {
-      const page = await this.reader.page(await this.store.cursor(manager));
+      const cursor = await this.store.cursor(manager);
+      const page = await this.reader.page(cursor);
       // Who is to be told is read after the page: whoever began before its last event is seen.
       const deliveries = await this.deliveriesOf(manager, page.events);
       if (deliveries.length > 0) await this.store.add(manager, deliveries);
-      if (page.events.length > 0 || !page.last) await this.store.move(manager, page.end);
+      if (this.isToMove(cursor, page)) {
+        await this.store.move(manager, page.end);
+        this.movedAt = performance.now();
+      }
       return { deliveries: deliveries.length, more: !page.last };
     });
+  }
+
+  /** Retention waits for the cursor: on a quiet system it moves too, over what is no event, though not at each look. */
+  private isToMove(cursor: LedgerPlace, { events, last, end }: LedgerPage): boolean {
+    if (events.length > 0 || !last) return true;
+    return isBehind(end, cursor) && performance.now() - this.movedAt >= IDLE_MOVE_MS;
   }
 
   /** Stops following where there is still nobody to tell. */

@@ -44,6 +44,8 @@ export class WebhookDelivery {
   @Column({ name: 'event_id', type: 'bigint' }) eventId: string;
   @Column({ type: 'text' }) type: EventType;
   @Column({ name: 'task_id', type: 'text' }) taskId: string;
+  /** The body, as it is signed and sent. */
+  @Column({ type: 'text', select: false }) payload: string;
   @Column({ type: 'text' }) status: DeliveryStatus;
   @Column({ type: 'integer' }) attempts: number;
   @Column({ name: 'due_at', type: 'timestamptz' }) dueAt: Date;

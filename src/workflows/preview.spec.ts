@@ -7,6 +7,7 @@ const step = (name: string, changes: Partial<StepDefinition> = {}): StepDefiniti
   ...changes,
 });
 const registry = {
+  whereToLook: '',
   missingPrograms: async (type: string) => (type === 'terraform' ? ['terraform'] : []),
 } as unknown as StepRegistry;
 

@@ -32,8 +32,10 @@ export async function previewOf(spec: WorkflowSpec, registry: StepRegistry): Pro
     const { skipped, why, problem } = outlook(step, forecast);
     if (problem !== undefined) problems.push(problem);
     const missing = skipped ? [] : await missingOf(step, registry);
-    if (missing.length > 0)
-      problems.push(`step '${step.name}' needs ${missing.join(', ')}, which is not on this instance`);
+    if (missing.length > 0) {
+      const where = `not on this instance${registry.whereToLook}`;
+      problems.push(`step '${step.name}' needs ${missing.join(', ')}, which is ${where}`);
+    }
     const dependsOn = needs.map((need) => plan.steps[need]!.step.name);
     steps.push({ name: step.name, type: step.type, dependsOn, skipped, ...(why === undefined ? {} : { why }) });
   }

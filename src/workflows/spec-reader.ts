@@ -14,4 +14,7 @@ export interface SpecOwner {
 export abstract class SpecReader {
   /** The document as text, YAML or JSON. Throws a Problem with all that is wrong in it. */
   abstract read(text: string, owner: SpecOwner): WorkflowSpec;
+
+  /** Throws a Problem where a task with steps of its own may not run again: at all, or for this caller. */
+  abstract admitOwnSteps(task: Pick<SpecOwner, 'goldenPath' | 'caller'>): void;
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Injectable, type Type } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
+import type { StepOptions } from './step-options.js';
 import { StepRegistry } from './step-registry.js';
 import type { StepConfig, StepProblem, StepResult, StepRunner, StepSchema } from './step-runner.js';
 import { StepType } from './step-type.decorator.js';
@@ -162,6 +163,18 @@ describe('StepRegistry', () => {
       chmodSync(join(folder, 'bash'), 0o755);
       expect(await missing(`${other}:${folder}:relative`, { fast: true })).toEqual(['turnpike-test-tool', 'sh']);
       expect(await registry.missingPrograms('wait', {}, '')).toEqual([]);
+
+      // In a sandbox it counts what that shows.
+      chmodSync(join(folder, 'sh'), 0o755);
+      const view = { shows: (file: string) => file !== join(folder, 'sh') };
+      const sandbox = { mode: 'bubblewrap', bubblewrap: { view } };
+      const inside = new StepRegistry(registry['discovery'], {
+        killGraceSeconds: 1,
+        sandbox,
+      } as unknown as StepOptions);
+      inside.onModuleInit();
+      expect(await inside.missingPrograms('bash', { fast: true }, folder)).toEqual(['turnpike-test-tool', 'sh']);
+      expect([registry.whereToLook, inside.whereToLook]).toEqual(['', expect.stringContaining('STEP_SANDBOX_BIND')]);
     } finally {
       rmSync(folder, { recursive: true });
     }

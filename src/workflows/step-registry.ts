@@ -1,7 +1,8 @@
-import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit, Optional } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
-import { missingFrom } from './programs.js';
+import { Programs } from './programs.js';
 import type { StepRules } from './reading/read-workflow.js';
+import { STEP_OPTIONS, type StepOptions } from './step-options.js';
 import type { StepConfig, StepProblem, StepRunner } from './step-runner.js';
 import { CompiledSchema } from './step-schema.js';
 import { StepType } from './step-type.decorator.js';
@@ -16,7 +17,18 @@ interface Entry {
 export class StepRegistry implements OnModuleInit {
   private readonly entries = new Map<string, Entry>();
 
-  constructor(private readonly discovery: DiscoveryService) {}
+  private readonly programs: Programs;
+  /** What a message about a missing program adds where steps do not see all that is here. */
+  readonly whereToLook: string = '';
+
+  constructor(
+    private readonly discovery: DiscoveryService,
+    @Optional() @Inject(STEP_OPTIONS) options?: StepOptions,
+  ) {
+    const view = options?.sandbox?.bubblewrap?.view;
+    this.programs = new Programs(view && ((file) => view.shows(file)));
+    if (view) this.whereToLook = ', or not where steps in its sandbox can see it (STEP_SANDBOX_BIND)';
+  }
 
   onModuleInit(): void {
     for (const provider of this.discovery.getProviders({ metadataKey: StepType.KEY })) {
@@ -71,9 +83,9 @@ export class StepRegistry implements OnModuleInit {
     return { config: resolved.config, problems: runner.check?.(resolved.config) ?? [] };
   }
 
-  /** The programs that a step with this config needs and that no folder of the PATH has. */
+  /** The programs that a step with this config needs and that it would find in no folder of the PATH. */
   async missingPrograms(type: string, config: StepConfig, path: string): Promise<string[]> {
-    return missingFrom(path, this.entry(type).runner.programs?.(config) ?? []);
+    return this.programs.missingFrom(path, this.entry(type).runner.programs?.(config) ?? []);
   }
 
   private entry(type: string): Entry {

@@ -49,6 +49,7 @@ describe('WorkflowExecutor', () => {
         config,
         problems: config.size === '' ? [{ path: ['size'], message: 'must be a number' }] : [],
       }),
+      whereToLook: '',
       missingPrograms: jest.fn(async () => options.missing ?? []),
     };
     const module = await Test.createTestingModule({

@@ -187,7 +187,8 @@ export class WorkflowExecutor extends TaskHandler {
       if (kept.has(position) || !this.registry.get(step.type) || !forecast.certainlyRuns(step)) continue;
       const missing = await this.registry.missingPrograms(step.type, step.config, stepPath(step.env));
       if (missing.length > 0) {
-        const errorMessage = `step '${step.name}' needs ${missing.join(', ')}, which is not on this worker`;
+        const where = `not on this worker${this.registry.whereToLook}`;
+        const errorMessage = `step '${step.name}' needs ${missing.join(', ')}, which is ${where}`;
         return { position, cause: 'missing_program', errorMessage };
       }
       const why = this.unusableSecret(step);

@@ -77,6 +77,8 @@ export interface WorkflowSpec extends Record<string, unknown> {
   readonly score: Record<string, unknown>;
   readonly environment: Readonly<Record<string, unknown>>;
   readonly parameters: Readonly<Record<string, string>>;
+  /** Its steps came with the document, and are none of the catalogue's. */
+  readonly inline?: true;
 }
 
 /** Throws where the stored document is none of ours: rows can be written by hand. */
@@ -92,7 +94,13 @@ export function specOf(stored: Record<string, unknown>): WorkflowSpec {
     score: mapping('score') as WorkflowSpec['score'],
     environment: mapping('environment') as WorkflowSpec['environment'],
     parameters: mapping('parameters') as WorkflowSpec['parameters'],
+    ...(isInline(stored) ? { inline: true } : {}),
   };
+}
+
+/** Whether a stored document brought its own steps; rows of versions that did not note it are taken for the catalogue's. */
+export function isInline(stored: Readonly<Record<string, unknown>>): boolean {
+  return stored.inline === true;
 }
 
 function isStep(step: unknown): boolean {

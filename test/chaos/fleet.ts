@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LossyProxy } from '../support/lossy-proxy.js';
-import { newFolder, ServiceProcess } from '../support/service-process.js';
+import { type Exit, newFolder, ServiceProcess } from '../support/service-process.js';
 import { until } from '../support/until.js';
 
 export const LEASE_SECONDS = 3;
@@ -68,6 +68,14 @@ export class Fleet {
     await this.ways.get(service)?.close();
     this.ways.delete(service);
     await replaced;
+  }
+
+  /** As whoever rolls out does it: another has its place, no new requests come, those under way are answered; SIGTERM. */
+  async replace(service: ServiceProcess): Promise<Exit> {
+    await this.grow();
+    this.services.splice(this.services.indexOf(service), 1);
+    await until('its requests are answered', () => service.requestsUnderWay === 0);
+    return service.stop();
   }
 
   /** New instances for those that have ended. */

@@ -7,9 +7,10 @@ export interface Load {
   readonly refused: Answer[];
   /** Submissions whose answer never came, since the service was killed. */
   unanswered: number;
+  slowestAnswerMs: number;
 }
 
-export const newLoad = (): Load => ({ accepted: [], refused: [], unanswered: 0 });
+export const newLoad = (): Load => ({ accepted: [], refused: [], unanswered: 0, slowestAnswerMs: 0 });
 
 /** A line of the effects' file, in one write: what a task has done to the world outside the service. */
 export const effect = (file: string, step: string): string => `echo "$TASK_ID $ATTEMPT ${step}" >> '${file}'`;
@@ -23,8 +24,10 @@ const TOO_MANY = 1_000;
 
 /** Sends one submission and notes what was answered. */
 export async function submitTo(service: ServiceProcess, document: object, load: Load, query = ''): Promise<void> {
+  const sent = performance.now();
   try {
     const answer = await service.post(`/api/specs${query}`, JSON.stringify(document), 'application/json');
+    load.slowestAnswerMs = Math.max(load.slowestAnswerMs, performance.now() - sent);
     if (answer.status === 202) load.accepted.push(answer.json.task_id as string);
     else load.refused.push(answer);
   } catch {

@@ -53,6 +53,7 @@ describe('a service whose role owns nothing', () => {
     'ALTER TABLE queue_tasks DISABLE TRIGGER queue_tasks_updated',
     'DROP TRIGGER queue_tasks_updated ON queue_tasks',
     'DROP TABLE queue_task_events',
+    'UPDATE queue_ledger_removed SET id = 0',
     'UPDATE queue_ledger_seals SET hash = NULL',
     'DELETE FROM queue_ledger_seals',
     "INSERT INTO queue_task_transitions VALUES ('failed', 'completed')",
@@ -60,5 +61,23 @@ describe('a service whose role owns nothing', () => {
     'CREATE OR REPLACE FUNCTION queue_ledger_guard() RETURNS trigger LANGUAGE sql AS $$ SELECT NULL $$',
   ])('may not: %s', async (statement) => {
     await expect(client.query(statement)).rejects.toMatchObject({ code: '42501' });
+  });
+
+  it('cannot have the owner do it: temporary tables take nobody´s place, and weeks of the ledger stay', async () => {
+    await client.query(`
+      CREATE TEMP TABLE queue_task_events (LIKE public.queue_task_events) PARTITION BY RANGE (at);
+      CREATE TEMP TABLE queue_task_logs (LIKE public.queue_task_logs) PARTITION BY RANGE (at);
+      CREATE FUNCTION pg_temp.evil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'run as %', current_user; END $$;
+      CREATE TRIGGER evil BEFORE INSERT ON queue_task_events FOR EACH ROW EXECUTE FUNCTION pg_temp.evil()`);
+    await client.query('SELECT queue_ensure_partitions(8), queue_drop_empty_log_weeks(5)');
+    const made = await client.query("SELECT FROM pg_inherits WHERE inhparent = 'pg_temp.queue_task_events'::regclass");
+    expect(made.rowCount).toBe(0);
+    await client.query('DISCARD TEMP');
+    await database.query(`SET turnpike.actor = 'test'`);
+    await database.query(
+      `INSERT INTO queue_task_events (kind, actor, at) VALUES ('operator', 'test', now() - interval '60 days')`,
+    );
+    await expect(client.query("SELECT queue_prune_ledger(now(), 'nobody')")).rejects.toThrow();
+    expect(await database.query("SELECT FROM queue_task_events WHERE cause = 'ledger_pruned'")).toEqual([]);
   });
 });

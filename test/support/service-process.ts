@@ -63,6 +63,8 @@ export class ServiceProcess {
   /** What it wrote to standard output and to standard error. */
   stdout = '';
   stderr = '';
+  /** Requests of this process that it has not answered. */
+  requestsUnderWay = 0;
   private readonly child: ChildProcess;
   private readonly lines: LogLine[] = [];
   private readonly listeners = new Set<() => void>();
@@ -197,7 +199,8 @@ export class ServiceProcess {
     if (token !== null) headers.Authorization = `Bearer ${token}`;
     // The path as it is: the URL class would tidy up what a test sends on purpose.
     const { hostname, port } = new URL(this.url);
-    return new Promise((resolve, reject) => {
+    this.requestsUnderWay++;
+    return new Promise<Answer>((resolve, reject) => {
       const request = http.request({ hostname, port, method, path, headers, agent: agent ?? false }, (response) => {
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -209,7 +212,7 @@ export class ServiceProcess {
       });
       request.on('error', reject);
       request.end(body);
-    });
+    }).finally(() => this.requestsUnderWay--);
   }
 
   get(path: string, options: RequestOptions = {}): Promise<Answer> {

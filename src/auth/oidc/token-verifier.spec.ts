@@ -73,6 +73,9 @@ describe('a token of the identity provider', () => {
     expect(await tokens.verify(await token())).toEqual(found);
     const other = await token({ key: elliptic.privateKey, header: { alg: 'ES256', kid: 'ec' } });
     expect(await tokens.verify(other)).toEqual(found);
+    expect(tokens.isInTime(other)).toBe(true);
+    expect(tokens.isInTime(await token({ claims: { exp: inSeconds(-8) } }))).toBe(true);
+    expect(tokens.isInTime(await token({ claims: { exp: inSeconds(-11) } }))).toBe(false);
     expect(await tokens.verify(await token({ claims: { groups: 'ops', aud: ['x', 'turnpike'] } }))).toMatchObject({
       principal: { roles: ['operator'] },
     });

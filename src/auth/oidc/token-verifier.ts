@@ -1,4 +1,4 @@
-import { errors, jwtVerify } from 'jose';
+import { decodeJwt, errors, jwtVerify } from 'jose';
 import { Problem } from '../../common/problem/problem.js';
 import type { Settings } from '../../config/settings.js';
 import type { Found } from '../keys/key-ring.js';
@@ -55,6 +55,12 @@ export class TokenVerifier {
       if (error instanceof errors.JOSEError) return { refused: reasonOf(error) };
       throw error;
     }
+  }
+
+  /** Whether a token that was verified has not expired since. */
+  isInTime(token: string): boolean {
+    const { exp = 0 } = decodeJwt(token);
+    return exp + CLOCKS_DIFFER_SECONDS > Date.now() / 1_000;
   }
 
   private read(claims: Readonly<Record<string, unknown>>): Found {

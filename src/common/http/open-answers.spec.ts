@@ -69,6 +69,43 @@ describe('OpenAnswers', () => {
     expect(String((await cut)[0])).toContain('taken nothing');
   });
 
+  it('cuts off by itself who takes nothing for half a minute', async () => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate'] });
+    try {
+      const { subject, reply } = setup();
+      const unread = subject.answer(reply, async function* () {
+        for (;;) yield Buffer.alloc(100_000);
+      });
+      const cut = once(unread, 'error');
+      unread.read(0);
+      await turn();
+      await jest.advanceTimersByTimeAsync(30_000);
+      expect(String((await cut)[0])).toContain('taken nothing');
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  it('ends what its reader may read no more, by force where its producer goes on', async () => {
+    const { subject, reply } = setup();
+    const over = new AbortController();
+    const live = subject.answer(reply, talk, { over: over.signal });
+    const ended = once(live, 'end');
+    live.resume();
+    const endless = async function* () {
+      for (;;) {
+        await turn();
+        yield Buffer.alloc(100);
+      }
+    };
+    const text = subject.answer(reply, endless, { over: over.signal });
+    const broken = once(text, 'error');
+    text.resume();
+    over.abort();
+    await ended;
+    expect(String((await broken)[0])).toContain('may read no more');
+  });
+
   it('ends at once what is asked for while the service ends', async () => {
     const { subject, reply } = setup();
     await subject.beforeApplicationShutdown();

@@ -3,7 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 
-/** How long a reader gets to take what is under way when the service ends. */
+/** Whoever takes nothing for so long is gone, or too slow. */
+const READER_PATIENCE_MS = 30_000;
+
+/** How long a reader gets to take what is under way when the service or the reader's rights end. */
 const PATIENCE_MS = 1_000;
 
 interface OpenAnswer {
@@ -22,23 +25,27 @@ export class OpenAnswers implements BeforeApplicationShutdown {
   private ending = false;
 
   /**
-   * A body that is produced no faster than it is read. The signal is aborted when the reader has gone, or the service
-   * ends: what the producer waits for then never comes. With `patienceMs`, a reader who has taken nothing for so long
-   * although there was something is cut off.
+   * A body that is produced no faster than it is read. The signal is aborted when the reader has gone, may read no more
+   * (`over`), or the service ends: what the producer waits for then never comes. A reader who has taken nothing for
+   * `patienceMs` although there was something is cut off.
    */
   answer(
     reply: FastifyReply,
     produce: (gone: AbortSignal) => AsyncIterable<Buffer>,
-    { patienceMs }: { patienceMs?: number } = {},
+    { patienceMs = READER_PATIENCE_MS, over }: { patienceMs?: number; over?: AbortSignal } = {},
   ): Readable {
     const gone = new AbortController();
     if (this.ending) gone.abort();
     const produced = produce(gone.signal);
     const cutOff = () => body.destroy(new Error('the reader has taken nothing for too long'));
-    const body: Readable = Readable.from(
-      patienceMs === undefined ? produced : whileTaken(produced, patienceMs, cutOff),
-      { objectMode: false },
-    );
+    const body: Readable = Readable.from(whileTaken(produced, patienceMs, cutOff), { objectMode: false });
+    const stop = () => {
+      gone.abort();
+      // Unlike the end of a stream, that of a text must not look like all there is.
+      setTimeout(() => body.destroy(new Error('the reader may read no more')), PATIENCE_MS).unref();
+    };
+    if (over?.aborted) stop();
+    else over?.addEventListener('abort', stop, { once: true });
     const closed = new Promise<void>((resolve) => reply.raw.once('close', resolve));
     const answer = { gone, body, closed };
     this.open.add(answer);

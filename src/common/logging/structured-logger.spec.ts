@@ -62,4 +62,23 @@ describe('StructuredLogger', () => {
     await until('the line is written', () => lines.length > 0);
     expect(lines.join('')).toMatch(/INFO.*Task completed.*task-1/s);
   });
+
+  it.each(['json', 'pretty'] as const)(
+    'lets no value begin a line of its own, or act on a terminal: %s',
+    async (format) => {
+      const { logger, lines } = logged('info', format);
+      const hostile = 'refused\n[00:00:00.000] INFO: all is well\r\x1b[2J\x07\x9b31m\u2028\x7f\\\x1b \\u001b \\n';
+      logger.warn({ msg: 'Task failed', error: hostile, [hostile]: 1, deep: { list: [hostile] } }, 'Queue');
+      logger.log(hostile, 'Queue');
+      logger.error(new Error(hostile));
+      logger.error('it broke', `Error: ${hostile}\n  at x`, 'Http');
+      await until('all is written', () => lines.join('').includes('at x'));
+      const text = lines.join('');
+      // eslint-disable-next-line no-control-regex -- these are what it is about
+      expect(text.replaceAll('\n', '')).not.toMatch(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/);
+      expect(text.split('\n').filter((line) => line.startsWith('[00:00:00.000]'))).toEqual([]);
+      expect(text).toContain('u001b[2J');
+      if (format === 'json') expect((JSON.parse(lines[0]!) as Record<string, unknown>).error).toBe(hostile);
+    },
+  );
 });

@@ -50,7 +50,7 @@ function fromFastify(error: unknown): Problem | undefined {
   return answer === undefined ? undefined : new Problem(answer.code, answer.detail, { cause: error });
 }
 
-function databaseUnavailable(cause: unknown): Problem {
+export function databaseUnavailable(cause: unknown): Problem {
   return new Problem('database_unavailable', 'The database cannot be reached at the moment.', {
     headers: { 'Retry-After': DATABASE_RETRY_AFTER },
     cause,

@@ -4,6 +4,9 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 export class WebhookLanes1765100000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`
+      -- First, while nothing else is locked: it may take a while.
+      CREATE INDEX webhook_deliveries_failed ON webhook_deliveries (webhook_id, id) WHERE status = 'failed';
+
       -- How the last attempt on a lane went. A lane that is not here has not been tried.
       CREATE TABLE webhook_lanes (
         lane    text PRIMARY KEY,
@@ -16,7 +19,6 @@ export class WebhookLanes1765100000000 implements MigrationInterface {
         ADD COLUMN description text,
         -- When the last attempt began that succeeded: a failure that began before it says nothing any more.
         ADD COLUMN last_success_at timestamptz;
-      CREATE INDEX webhook_deliveries_failed ON webhook_deliveries (webhook_id, id) WHERE status = 'failed';
     `);
   }
 

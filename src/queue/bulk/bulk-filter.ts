@@ -23,6 +23,8 @@ export interface BulkFilter {
   readonly error?: string;
   /** Left out: those not discarded, and by id both. */
   readonly discarded?: boolean;
+  /** Only those that run steps of the catalogue; of dead letters too. */
+  readonly inline?: false;
 }
 
 const NAMES = {
@@ -36,6 +38,7 @@ const NAMES = {
   cause: 'cause',
   error: 'error',
   discarded: 'discarded',
+  inline: 'inline',
 } as const satisfies Record<keyof BulkFilter, string>;
 
 /** As it is stored and shown. */

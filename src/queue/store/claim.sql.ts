@@ -58,15 +58,18 @@ export const claim: Statement = {
   ORDER BY r.start_by, r.id LIMIT $1 FOR UPDATE OF r SKIP LOCKED`),
 };
 
+/** Of a task q in queue_ready r: it does not run alone ($5), or those that do are not to be gone round ($6). */
+export const mayRun = `(q.crashes < $5::integer OR $6::text = 'none' OR ($6 = 'early' AND r.start_by <= now()))`;
+
 /**
- * The same, going round tasks whose row somebody else holds locked: slower, used when the plain form ran into one. With $6
- * also round those that run alone, until the time by which they are promised to start.
+ * The same, going round tasks whose row somebody else holds locked: slower, used when the plain form ran into one. By $6
+ * also round those that run alone: `all` of them, the `early` ones, which are not yet promised to start, or `none`.
  */
 export const claimUnlocked: Statement = {
   name: 'queue_claim_unlocked',
   text: body(`SELECT r.id FROM queue_ready r JOIN queue_tasks q ON q.id = r.id
   WHERE EXISTS (SELECT FROM me) AND r.start_by >= to_timestamp($4::double precision)
-    AND NOT ($6::boolean AND q.crashes >= $5::integer AND r.start_by > now())
+    AND ${mayRun}
   ORDER BY r.start_by, r.id LIMIT $1 FOR UPDATE OF r SKIP LOCKED FOR NO KEY UPDATE OF q SKIP LOCKED`),
 };
 

@@ -42,6 +42,9 @@ export function deadLetterConditions(filter: DeadLetterFilter, value: (given: un
     if (given !== undefined) conditions.push(`d.${column} = ${value(given)}`);
   }
   if (filter.apps !== undefined) conditions.push(isOneOf('d.app_name', value(toLike(filter.apps))));
+  if (filter.inline === false) {
+    conditions.push(`NOT EXISTS (SELECT FROM queue_tasks own WHERE own.id = d.id AND own.workflow_spec ? 'inline')`);
+  }
   if (filter.since !== undefined) conditions.push(`d.finished_at >= ${value(filter.since)}::timestamptz`);
   if (filter.until !== undefined) conditions.push(`d.finished_at < ${value(filter.until)}::timestamptz`);
   if (filter.text !== undefined) {

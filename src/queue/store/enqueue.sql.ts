@@ -144,3 +144,12 @@ export const checkWritable: Statement = {
   name: 'queue_check_writable',
   text: 'SELECT FROM queue_pauses LIMIT 0 FOR KEY SHARE',
 };
+
+/** To the end of the transaction: a check waits for nobody, and has two seconds unless the database gives it less. */
+export const limitCheck: Statement = {
+  name: 'queue_limit_check',
+  text: `
+SELECT set_config('lock_timeout', '500ms', true),
+       set_config('statement_timeout', CASE WHEN l.own > interval '0' AND l.own < interval '2 s' THEN l.text ELSE '2s' END, true)
+FROM (SELECT t AS text, t::interval AS own FROM current_setting('statement_timeout') t) l`,
+};

@@ -48,13 +48,20 @@ LEFT JOIN known k ON k.task_id = p.task_id
 ORDER BY p.xid, p.id`,
 };
 
-/** $1 task_ids: all that the ledger has of them, in the order of their events. */
+/** $1 task_ids: the places of all that the ledger has of them, in the order of their events. */
+export const placesOfTasks: Statement = {
+  name: 'queue_places_of_tasks',
+  text: `
+SELECT e.xid::text AS xid, e.id, e.task_id FROM queue_task_events e WHERE e.task_id = ANY($1::text[]) ORDER BY e.id`,
+};
+
+/** $1 task_ids, $2 ids of events of theirs. */
 export const eventsOfTasks: Statement = {
   name: 'queue_events_of_tasks',
   text: `
 SELECT e.xid::text AS xid, e.id, e.kind, e.task_id, e.from_status, e.to_status, e.attempt, e.actor, e.cause, e.detail,
        e.request_id, e.at
-FROM queue_task_events e WHERE e.task_id = ANY($1::text[]) ORDER BY e.id`,
+FROM queue_task_events e WHERE e.task_id = ANY($1::text[]) AND e.id = ANY($2::bigint[])`,
 };
 
 /** The place up to which retention has removed entries; no row where it has not. */

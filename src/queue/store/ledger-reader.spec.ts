@@ -20,14 +20,23 @@ function setup(entries: readonly Made[], { horizon = 1_000, removed = null as st
     task !== null && byId(task).some(({ xid }, n, own) => n > 0 && Number(xid) < Number(own[n - 1]!.xid));
   const isFrom = (row: Made, xid: string, id: string) =>
     Number(row.xid) > Number(xid) || (Number(row.xid) === Number(xid) && Number(row.id) >= Number(id));
+  const gone = new Set<string>();
   const run = jest.fn(async ({ name }: { name: string }, values: unknown[]) => {
-    if (name === 'queue_events_of_tasks') return (values[0] as string[]).flatMap(byId);
+    if (name === 'queue_places_of_tasks') {
+      return (values[0] as string[]).flatMap(byId).map((row) => ({ xid: row.xid, id: row.id, task_id: row.task_id }));
+    }
+    if (name === 'queue_events_of_tasks') {
+      return (values[0] as string[])
+        .flatMap(byId)
+        .filter(({ id }) => (values[1] as string[]).includes(id) && !gone.has(id));
+    }
+    if (name === 'queue_ledger_removed') return [{ xid: '6', id: '3' }];
     const [xid, id] = values as string[];
     const found = rows.filter((row) => isFrom(row, xid!, id!) && Number(row.xid) < horizon).slice(0, 500);
     const none = { horizon: String(horizon), removed_xid: removed, removed_id: removed && '7', xid: null };
     return found.length > 0 ? found.map((row) => ({ ...row, mixed: mixed(row) })) : [none];
   });
-  return new LedgerReader({ run } as unknown as QueueDatabase);
+  return Object.assign(new LedgerReader({ run } as unknown as QueueDatabase), { run, gone });
 }
 
 /** All that is told from there on, page by page. */
@@ -120,6 +129,32 @@ describe('LedgerReader', () => {
     for (const n of [0, 1, 499, 500, events.length - 4, events.length - 3, events.length - 2, events.length - 1]) {
       expect(names(await all(reader, events[n]!.cursor))).toEqual(names(events.slice(n + 1)));
     }
+  });
+
+  it('reads of a task with many events whole only those that are told', async () => {
+    const many: Made[] = Array.from({ length: 550 }, (_, n) => [10 + n, 100 + n, 'a']);
+    const reader = setup([[5, 9_000, 'a'], ...many], { horizon: 9_000 });
+    const { events } = await reader.page({ xid: '20', id: '0' });
+    expect(events.map(({ id }) => Number(id))).toEqual(Array.from({ length: 500 }, (_, n) => 110 + n));
+    expect(reader.run.mock.calls.filter(([{ name }]) => name === 'queue_events_of_tasks')).toEqual([]);
+    const lately = setup([
+      [5, 50, 'a'],
+      [7, 10, 'a'],
+      [7, 20, 'a'],
+      [9, 30, 'a'],
+    ]);
+    expect(names((await lately.page({ xid: '9', id: '0' })).events)).toEqual(['a30', 'a50']);
+    const whole = lately.run.mock.calls.filter(([{ name }]) => name === 'queue_events_of_tasks');
+    expect(whole.map(([, values]) => values)).toEqual([[['a'], ['50']]]);
+  });
+
+  it('says so where retention removes entries while it reads', async () => {
+    const reader = setup([
+      [5, 50, 'a'],
+      [9, 30, 'a'],
+    ]);
+    reader.gone.add('50');
+    await expect(reader.page({ xid: '9', id: '0' })).rejects.toMatchObject({ upTo: { xid: '6', id: '3' } });
   });
 
   it('does not pass over what retention has removed', async () => {

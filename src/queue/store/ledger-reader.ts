@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { eventTypeOf, type EventType } from '../events/event-types.js';
 import { isBehind, type LedgerCursor, type LedgerPlace } from '../events/ledger-cursor.js';
-import { eventsOfTasks, followLedger, ledgerEnd, ledgerRemoved, PAGE_ROWS } from './follow.sql.js';
+import { eventsOfTasks, followLedger, ledgerEnd, ledgerRemoved, PAGE_ROWS, placesOfTasks } from './follow.sql.js';
 import { QueueDatabase } from './queue-database.js';
 
 /** An entry of the ledger that concerns a task. */
@@ -118,30 +118,45 @@ export class LedgerReader {
   }
 
   /** What is told at the places of these entries. */
-  private async told(entries: readonly PageEntry[]): Promise<LedgerEvent[]> {
-    const mixed = new Set(entries.flatMap(({ mixed, task_id }) => (mixed && task_id !== null ? [task_id] : [])));
-    const turns = mixed.size === 0 ? new Map<string, Entry[]>() : await this.turnsOf([...mixed]);
-    return entries.flatMap((at) => {
-      if (at.task_id === null || !mixed.has(at.task_id)) return toEvents(at, at, placeOf(at));
-      const here = turns.get(nameOf(at)) ?? [];
-      return here.flatMap((entry, n) => {
-        const place = placeOf(at);
-        return toEvents(entry, at, n === here.length - 1 ? place : { ...place, told: entry.id });
-      });
+  private async told(page: readonly PageEntry[]): Promise<LedgerEvent[]> {
+    const mixed = new Set(page.flatMap(({ mixed, task_id }) => (mixed && task_id !== null ? [task_id] : [])));
+    if (mixed.size === 0) return page.flatMap((at) => toEvents(at, at, placeOf(at)));
+    const turns = await this.turnsOf([...mixed]);
+    const turnOf = (at: PageEntry) => (mixed.has(at.task_id ?? '') ? (turns.get(nameOf(at)) ?? []) : [at.id]);
+    const entries = await this.entriesOf([...mixed], page.flatMap(turnOf), page);
+    return page.flatMap((at) => {
+      const place = placeOf(at);
+      return turnOf(at).flatMap((id, n, here) =>
+        toEvents(entries.get(id)!, at, n === here.length - 1 ? place : { ...place, told: id }),
+      );
     });
   }
 
-  /** All entries of these tasks by the place at which they are told: of the last, in the order of places, up to them. */
-  private async turnsOf(taskIds: readonly string[]): Promise<Map<string, Entry[]>> {
-    const turns = new Map<string, Entry[]>();
-    const latest = new Map<string, Entry>();
-    for (const entry of await this.database.run<Entry>(eventsOfTasks, [taskIds])) {
-      const before = latest.get(entry.task_id!);
-      const at = before && isBehind(before, entry) ? before : entry;
-      latest.set(entry.task_id!, at);
-      turns.set(nameOf(at), [...(turns.get(nameOf(at)) ?? []), entry]);
+  /** The ids of all entries of these tasks by the place at which they are told: of the last, in the order of places, up to them. */
+  private async turnsOf(taskIds: readonly string[]): Promise<Map<string, string[]>> {
+    type Place = LedgerPlace & { readonly task_id: string };
+    const turns = new Map<string, string[]>();
+    const latest = new Map<string, Place>();
+    for (const place of await this.database.run<Place>(placesOfTasks, [taskIds])) {
+      const before = latest.get(place.task_id);
+      const at = before && isBehind(before, place) ? before : place;
+      latest.set(place.task_id, at);
+      const turn = turns.get(nameOf(at));
+      if (turn) turn.push(place.id);
+      else turns.set(nameOf(at), [place.id]);
     }
     return turns;
+  }
+
+  /** The entries with these ids; most are on the page, and a task may have many more that are not told here. */
+  private async entriesOf(taskIds: readonly string[], ids: readonly string[], page: readonly Entry[]) {
+    const entries = new Map(page.map((entry) => [entry.id, entry]));
+    const others = ids.filter((id) => !entries.has(id));
+    if (others.length === 0) return entries;
+    for (const entry of await this.database.run<Entry>(eventsOfTasks, [taskIds, others])) entries.set(entry.id, entry);
+    if (others.some((id) => !entries.has(id)))
+      throw new LedgerRemovedError((await this.removed()) ?? placeOf(page[0]!));
+    return entries;
   }
 }
 

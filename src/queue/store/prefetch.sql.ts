@@ -1,13 +1,8 @@
+import { mayRun } from './claim.sql.js';
 import { queueIsOpen } from './place.sql.js';
 import type { Statement } from './queue-database.js';
 
-/**
- * $1 how many, $2 instance, $3 fresh lease token, $4 the floor, $5 how many crashes make a task run alone. Takes tasks out of queue_ready for workers that will soon be free: they
- * are leased, so that nobody else begins them, and stay `pending`, which is what they are. `start` makes them `running`.
- */
-export const prefetch: Statement = {
-  name: 'queue_prefetch',
-  text: `
+const body = (locked: string) => `
 WITH settings AS MATERIALIZED (
   SELECT set_config('lock_timeout', '500ms', true)
 ), me AS MATERIALIZED (
@@ -15,8 +10,7 @@ WITH settings AS MATERIALIZED (
   WHERE i.id = $2 AND i.expires_at > clock_timestamp() AND NOT i.draining AND ${queueIsOpen}
   FOR KEY SHARE OF i
 ), candidate AS MATERIALIZED (
-  SELECT r.id FROM queue_ready r WHERE EXISTS (SELECT FROM me) AND r.start_by >= to_timestamp($4::double precision)
-  ORDER BY r.start_by, r.id LIMIT $1 FOR UPDATE OF r SKIP LOCKED
+  ${locked}
 ), taken AS (
   DELETE FROM queue_ready r USING candidate c WHERE r.id = c.id RETURNING r.id, r.suspect
 ), task AS MATERIALIZED (
@@ -32,7 +26,24 @@ SELECT id, task_id, attempt + 1 AS attempt, failures, max_attempts, app_name, wo
        extract(epoch FROM clock_timestamp() - greatest(enqueued_at, run_at)) * 1000 AS queue_time_ms,
        extract(epoch FROM start_by)::double precision * 1000 AS start_by_ms,
        suspect OR crashes >= $5::integer AS suspect, crashes >= $5::integer AS alone, cancelling
-FROM task ORDER BY start_by, id`,
+FROM task ORDER BY start_by, id`;
+
+/**
+ * $1 how many, $2 instance, $3 fresh lease token, $4 the floor, $5 how many crashes make a task run alone. Takes tasks out of queue_ready for workers that will soon be free: they
+ * are leased, so that nobody else begins them, and stay `pending`, which is what they are. `start` makes them `running`.
+ */
+export const prefetch: Statement = {
+  name: 'queue_prefetch',
+  text: body(`SELECT r.id FROM queue_ready r WHERE EXISTS (SELECT FROM me) AND r.start_by >= to_timestamp($4::double precision)
+  ORDER BY r.start_by, r.id LIMIT $1 FOR UPDATE OF r SKIP LOCKED`),
+};
+
+/** The same, going round those that run alone: by $6 `all` of them, or the `early` ones, which are not yet promised to start. */
+export const prefetchRound: Statement = {
+  name: 'queue_prefetch_round',
+  text: body(`SELECT r.id FROM queue_ready r JOIN queue_tasks q ON q.id = r.id
+  WHERE EXISTS (SELECT FROM me) AND r.start_by >= to_timestamp($4::double precision) AND ${mayRun}
+  ORDER BY r.start_by, r.id LIMIT $1 FOR UPDATE OF r SKIP LOCKED`),
 };
 
 const start = (locked: string) => `

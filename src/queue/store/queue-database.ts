@@ -109,6 +109,14 @@ export function sqlState(error: unknown): string | undefined {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
 }
 
+/**
+ * "Not now" that may also be "never" for this statement, where it is larger than what the database can do: its time limit
+ * (57014), its memory (53200), or a part of its files that cannot be read or written (58).
+ */
+export function mayBeTooMuch(error: unknown): boolean {
+  return /^(57014|53200|58...)$/.test(sqlState(error) ?? '');
+}
+
 /** The statement was refused for what stands in it: a value, a constraint, a size. */
 export function isDataError(error: unknown): boolean {
   return /^(22|23|54)/.test(sqlState(error) ?? '');

@@ -61,8 +61,8 @@ export interface Offer {
 export interface Company {
   /** A task that has cost so many crashes runs alone. */
   readonly aloneFrom: number;
-  /** Those are not taken until they are promised to start. */
-  readonly goRound?: boolean;
+  /** Those are left in the queue: `all` of them, or the `early` ones, which are not yet promised to start. */
+  readonly goRound?: 'early' | 'all';
 }
 
 export interface Stored {

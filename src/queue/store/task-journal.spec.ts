@@ -9,7 +9,7 @@ import {
   useFakeTime,
   watch,
 } from '../../../test/support/queue-doubles.js';
-import { LeaseLostError, type RunJournal, type RunLease } from '../task-handler.js';
+import { LeaseLostError, type AbortReason, type RunJournal, type RunLease } from '../task-handler.js';
 import type { QueueDatabase, Statement } from './queue-database.js';
 import { appendLog, beginSteps, loggedBytes, closeSteps, writeSteps } from './steps.sql.js';
 
@@ -27,17 +27,19 @@ function setup({ leaseMs = 10_000, attempt = 1, begun = true } = {}) {
   const lease = { until: performance.now() + leaseMs };
   const run = jest.fn<Promise<unknown[]>, [Statement, readonly unknown[]]>(async () => [{}]);
   const onLost = jest.fn();
+  const stop: { reason?: AbortReason } = {};
   const journal = new TaskJournal(
     standIn<QueueDatabase>({ run }),
     { ...TASK, attempt },
     standIn<RunLease>({ deadline: () => lease.until }),
     'worker:me',
     onLost,
+    () => stop.reason,
   );
   /** The steps of each `writeSteps`. */
   const written = () => run.mock.calls.map(([, values]) => JSON.parse(values[5] as string) as unknown[][]);
   if (begun) void journal.beginSteps(STEPS);
-  return { journal, run, lease, onLost, written };
+  return { journal, run, lease, onLost, stop, written };
 }
 
 describe('TaskJournal', () => {
@@ -259,6 +261,44 @@ describe('TaskJournal', () => {
     await advance(500);
     expect(write.value).toBeInstanceOf(LeaseLostError);
     expect(run).toHaveBeenCalledTimes(4);
+  });
+
+  it.each(['57014', '53200', '58030'])('does not repeat without end what may be too much: %s', async (code) => {
+    const { journal, run } = setup({ leaseMs: 3_600_000 });
+    for (let n = 0; n < 4; n++) run.mockRejectedValueOnce(sqlError(code));
+    const slow = watch(journal.flush());
+    await advance(2_000);
+    expect(slow.state).toBe('resolved');
+    run.mockRejectedValue(sqlError(code));
+    void journal.startStep(0);
+    const tooMuch = watch(journal.flush());
+    await advance(2_000);
+    expect(tooMuch).toMatchObject({ state: 'rejected', value: { code } });
+    expect(run).toHaveBeenCalledTimes(10);
+  });
+
+  it('gives up what may be too much when the run is told to stop meanwhile, and begins it when it was told before', async () => {
+    const { journal, run, stop } = setup();
+    run.mockRejectedValue(sqlError('57014'));
+    const write = watch(journal.flush());
+    await advance(500);
+    stop.reason = 'cancelled';
+    await advance(500);
+    expect(write).toMatchObject({ state: 'rejected', value: { code: '57014' } });
+    run.mockReset().mockRejectedValueOnce(sqlError('57014')).mockResolvedValue([{}]);
+    const closed = watch(journal.closeSteps('cancelled'));
+    await advance(500);
+    expect(closed.state).toBe('resolved');
+  });
+
+  it('waits for no database once the lease is known to be lost', async () => {
+    const { journal, run, stop } = setup({ leaseMs: 3_600_000 });
+    run.mockRejectedValue(databaseAway());
+    const write = watch(journal.flush());
+    await advance(500);
+    stop.reason = 'lost';
+    await advance(500);
+    expect(write.value).toBeInstanceOf(LeaseLostError);
   });
 
   it('repeats no write that was refused; what it should store goes with the next, unless it is said anew', async () => {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDatabaseUnavailable } from '../../common/problem/database-errors.js';
 import {
   LeaseLostError,
+  type AbortReason,
   type BeginningStep,
   type ClaimedTask,
   type Decision,
@@ -12,12 +13,14 @@ import {
   type StepEnd,
   type StoredStep,
 } from '../task-handler.js';
-import type { QueueDatabase, Statement } from './queue-database.js';
+import { mayBeTooMuch, type QueueDatabase, type Statement } from './queue-database.js';
 import { StepJournal } from './step-journal.js';
 import { stepRows, type StepNote } from './step-notes.js';
 import { appendLog, beginSteps, closeSteps, loggedBytes, storedSteps, writeSteps } from './steps.sql.js';
 
 const RETRY_MS = 500;
+/** After so many refusals that may be its own fault, a statement is taken for too much. */
+const TOO_MUCH_TRIES = 5;
 
 /**
  * The journal of one run: checkpoints and output, each write under the run's own lease. While the database is away, writes
@@ -29,13 +32,14 @@ export class TaskJournal implements RunJournal {
   /** Made for the first note: many handlers keep no steps. */
   private notes: StepJournal | undefined;
 
-  /** `onLost` is told when a write found the lease gone. */
+  /** `onLost` is told when a write found the lease gone; `abortReason`: why the run is to stop. */
   constructor(
     private readonly database: QueueDatabase,
     private readonly task: ClaimedTask,
     private readonly lease: RunLease,
     private readonly actor: string,
     private readonly onLost: () => void,
+    private readonly abortReason: () => AbortReason | undefined = () => undefined,
   ) {}
 
   /**
@@ -134,14 +138,20 @@ export class TaskJournal implements RunJournal {
     return (await this.insist(statement, [id, leaseToken, this.actor, taskId, ...values])).length > 0;
   }
 
-  /** Repeats a statement that met no database, for as long as the run has its lease. */
+  /**
+   * Repeats a statement that met no database, for as long as the run has its lease. One that may be more than the database
+   * can do is not repeated without end, and not when the run was told to stop meanwhile.
+   */
   private async insist<Row>(statement: Statement, values: readonly unknown[]): Promise<Row[]> {
-    for (;;) {
+    const reason = this.abortReason();
+    for (let tooMuch = 0; ;) {
       try {
         return await this.database.run<Row>(statement, values);
       } catch (error) {
         if (!isDatabaseUnavailable(error)) throw error;
-        if (performance.now() > this.lease.deadline()) throw new LeaseLostError(this.task.taskId);
+        const isLost = performance.now() > this.lease.deadline() || this.abortReason() === 'lost';
+        if (isLost) throw new LeaseLostError(this.task.taskId);
+        if (mayBeTooMuch(error) && (++tooMuch >= TOO_MUCH_TRIES || this.abortReason() !== reason)) throw error;
         await sleep(RETRY_MS);
       }
     }

@@ -7,12 +7,12 @@ import { decide, decisionsOn, lockDecisions, wake, wakeDecided } from './decide.
 import { doneFor } from './done-for.sql.js';
 import { cancelIdle, lookAt, requestCancel, specOf } from './cancel.sql.js';
 import { claim, claimedBy, claimUnlocked } from './claim.sql.js';
-import { checkWritable, enqueue, enqueueTaking } from './enqueue.sql.js';
+import { checkWritable, enqueue, enqueueTaking, limitCheck } from './enqueue.sql.js';
 import { admit, holders, othersOfKey, waitsForKey } from './keys.sql.js';
 import { notify } from './notify.sql.js';
 import { finish, finishUnlocked, finishWithSteps, finishWithStepsUnlocked, standing } from './finish.sql.js';
 import { handBack, handBackUnlocked } from './hand-back.sql.js';
-import { prefetch, startPrefetched, startUnlocked } from './prefetch.sql.js';
+import { prefetch, prefetchRound, startPrefetched, startUnlocked } from './prefetch.sql.js';
 import { promote } from './promote.sql.js';
 import { QueueDatabase, sqlState, type Executor, type Statement } from './queue-database.js';
 import { redrive } from './redrive.sql.js';
@@ -60,16 +60,20 @@ export class TaskStore {
     return { earliest: row?.earliest_ms ?? null, taken: [] };
   }
 
-  /** Throws where the database cannot be reached, or takes no writes. */
+  /** Throws where the database cannot be reached, takes no writes, or is too slow to say so. */
   async checkWritable(): Promise<void> {
-    await this.database.run(checkWritable, []);
+    await this.database.transaction(async (transaction) => {
+      await transaction.run(limitCheck, []);
+      await transaction.run(checkWritable, []);
+    });
   }
 
-  /** Does all of `enqueue` but the commit: throws what that would meet. */
+  /** Does all of `enqueue` but the commit: throws what that would meet, within the time of a check. */
   async rehearse(tasks: readonly EncodedTask[]): Promise<void> {
     class Rehearsed extends Error {}
     try {
       await this.database.transaction(async (transaction) => {
+        await transaction.run(limitCheck, []);
         await transaction.run(enqueue, [asArray(tasks)]);
         throw new Rehearsed();
       });
@@ -138,7 +142,7 @@ export class TaskStore {
     instance: string,
     token: string,
     floor = -Infinity,
-    { aloneFrom, goRound = false } = ANY_COMPANY,
+    { aloneFrom, goRound }: Company = ANY_COMPANY,
   ): Promise<ClaimedTask[]> {
     const values = [limit, instance, token, inSeconds(floor), aloneFrom];
     if (!goRound && performance.now() >= this.goRoundUntil) {
@@ -149,7 +153,7 @@ export class TaskStore {
         this.goRoundUntil = performance.now() + GO_ROUND_MS;
       }
     }
-    return claimed(await this.database.run<ClaimRow>(claimUnlocked, [...values, goRound]), token);
+    return claimed(await this.database.run<ClaimRow>(claimUnlocked, [...values, goRound ?? 'none']), token);
   }
 
   /** Takes at most `limit` tasks ahead, each under the lease `token`: they stay `pending` until `start`. */
@@ -158,10 +162,13 @@ export class TaskStore {
     instance: string,
     token: string,
     floor = -Infinity,
-    { aloneFrom } = ANY_COMPANY,
+    { aloneFrom, goRound }: Company = ANY_COMPANY,
   ): Promise<ClaimedTask[]> {
     const values = [limit, instance, token, inSeconds(floor), aloneFrom];
-    return claimed(await this.database.run<ClaimRow>(prefetch, values), token);
+    const rows = goRound
+      ? this.database.run<ClaimRow>(prefetchRound, [...values, goRound])
+      : this.database.run<ClaimRow>(prefetch, values);
+    return claimed(await rows, token);
   }
 
   /** Records that workers have begun prefetched tasks; what is missing in the answer had lost its lease. */

@@ -130,16 +130,40 @@ describe('Claimer', () => {
       expect(started()).toEqual(['2']);
       expect(ids(pool.handBack.mock.calls[0]![0])).toEqual(['1']);
       claimer.wake(Infinity);
-      expect(claims[1]).toMatchObject({ floor: 1_000, company: { aloneFrom: 2, goRound: true } });
+      expect(claims[1]).toMatchObject({ floor: 1_000, company: { aloneFrom: 2, goRound: 'early' } });
       // What such a claim brings is late: it waits here, and nothing else is claimed.
       claims[1]!.answer.resolve([alone('3')]);
       await advance();
       expect(ids(pool.take.mock.calls[0]![0])).toEqual(['3']);
       await end('2');
       await end('3');
-      await answer(claims.length - 1);
       claimer.wake();
-      expect(claims.at(-1)!.company).toEqual({ aloneFrom: 2, goRound: false });
+      // It has had its turn: now the others have theirs, and where none waits, one that runs alone again.
+      expect(claims[2]).toMatchObject({ limit: 5, company: { aloneFrom: 2, goRound: 'all' } });
+      await answer(2);
+      expect(claims[3]).toMatchObject({ limit: 1, floor: -Infinity, company: { aloneFrom: 2 } });
+      expect(claims[3]!.company!.goRound).toBeUndefined();
+      await answer(3);
+      claimer.wake();
+      expect(claims[4]).toMatchObject({ limit: 5, company: { aloneFrom: 2 } });
+      expect(claims[4]!.company!.goRound).toBeUndefined();
+    });
+
+    it('come after what was claimed with them, also where tasks are taken ahead', async () => {
+      const { claimer, claims, pool } = setup({ prefetch: 4 });
+      claimer.start();
+      claims[0]!.answer.resolve([aClaimedTask({ id: '1' })]);
+      await advance();
+      claimer.wake();
+      claims[1]!.answer.resolve([alone('2'), aClaimedTask({ id: '3' })]);
+      await advance();
+      expect(ids(pool.handBack.mock.calls[0]![0])).toEqual(['2']);
+      claimer.wake(Infinity);
+      expect(claims[2]!.company!.goRound).toBe('early');
+      claims[2]!.answer.resolve([alone('2'), alone('4'), aClaimedTask({ id: '5' })]);
+      await advance();
+      expect(ids(pool.handBack.mock.calls[1]![0])).toEqual(['4']);
+      expect(pool.take.mock.calls.map(([tasks]) => ids(tasks))).toEqual([['1'], ['3'], ['5'], ['2']]);
     });
 
     it('are met again after a while, should there be any', async () => {
@@ -150,7 +174,7 @@ describe('Claimer', () => {
       await advance(10_000);
       await answer(1);
       claimer.wake();
-      expect(claims.map(({ company }) => company?.goRound)).toEqual([false, true, false]);
+      expect(claims.map(({ company }) => company?.goRound)).toEqual([undefined, 'early', undefined]);
     });
   });
 
@@ -387,7 +411,7 @@ describe('Claimer', () => {
       claimer.start();
       claims[0]!.answer.reject(databaseAway());
       await advance();
-      expect(store.claimedBy.mock.calls).toEqual([[claims[0]!.token, { aloneFrom: 2, goRound: false }]]);
+      expect(store.claimedBy.mock.calls).toEqual([[claims[0]!.token, { aloneFrom: 2 }]]);
       expect(started()).toEqual(['9']);
     });
 

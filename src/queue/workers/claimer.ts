@@ -10,7 +10,7 @@ import { runKey } from './run.js';
 import { WorkerPool } from './worker-pool.js';
 
 const FULL_LOOK_MS = 1_000;
-/** So long claims go round tasks that run alone, once one of them was met while other tasks ran. */
+/** So long claims go round tasks that run alone, once one of them was met while other tasks ran, or has had its turn. */
 const GO_ROUND_MS = 10_000;
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -41,7 +41,13 @@ export class Claimer implements LeaseHolder {
   /** No task that this process does not know is promised to start before this time; milliseconds of the epoch. */
   private floor = -Infinity;
   private nextFullLook = 0;
-  private goRoundUntil = 0;
+  /** Until then claims go round those that run alone and are early; until `othersUntil` round all of them. */
+  private goRoundUntil = -Infinity;
+  private othersUntil = -Infinity;
+  /** When one was taken, after which nothing has been claimed yet. */
+  private aloneSince: number | undefined;
+  /** Nothing else waits, and nothing runs: the next claim is for one of them. */
+  private isTheirTurn = false;
   private running = false;
   /** By an operator's word: nothing is claimed until it is taken back. */
   private draining = false;
@@ -190,13 +196,15 @@ export class Claimer implements LeaseHolder {
     const token = randomUUID();
     const instance = this.heartbeat.instanceId;
     const company = this.company;
+    // Of several that run alone all but one would have to go back.
+    const tasksWanted = this.isTheirTurn ? 1 : limit;
+    this.isTheirTurn = false;
     this.openTokens.add(token);
     try {
-      const tasks = await this.claimUnder(token, limit, instance, company);
+      const tasks = await this.claimUnder(token, tasksWanted, instance, company);
       // The lease was lost meanwhile: these stand under the old id, and the rescuer returns them.
       if (instance !== this.heartbeat.instanceId) return;
-      if (this.options.prefetch > 0) this.pool.take(tasks);
-      else this.begin(tasks, company);
+      this.begin(tasks, company);
       // They were on their way when it was told to drain.
       if (this.draining) await this.pool.handBackPrefetched();
     } finally {
@@ -207,15 +215,21 @@ export class Claimer implements LeaseHolder {
 
   /**
    * What runs alone waits in the queue until an instance has nothing else to do, at most until it is promised to start:
-   * then a busy one takes it as well, and nothing more before it has run. One at a time; the others are for others.
+   * then a busy one takes it as well, and nothing more before it has had its turn. One at a time, after all else that
+   * came with it; the others are for others.
    */
   private begin(tasks: readonly ClaimedTask[], { goRound }: Company): void {
-    for (const task of tasks) if (!task.alone) this.pool.start(task);
     const alone = tasks.filter((task) => task.alone);
+    const rest = alone.length > 0 ? tasks.filter((task) => !task.alone) : tasks;
+    if (this.options.prefetch > 0) this.pool.take(rest);
+    else for (const task of rest) this.pool.start(task);
+    if (goRound === 'all' && tasks.length === 0 && this.pool.isIdle) this.giveTurn();
     if (alone.length === 0) return;
     const [first, ...others] = alone;
-    if (goRound || this.pool.isIdle) this.pool.take([first!]);
-    else others.unshift(first!);
+    if (goRound === 'early' || this.pool.isIdle) {
+      this.aloneSince = performance.now();
+      this.pool.take([first!]);
+    } else others.unshift(first!);
     if (others.length === 0) return;
     this.mayWait = true;
     this.floor = Math.min(this.floor, ...others.map(({ startBy }) => startBy));
@@ -223,9 +237,24 @@ export class Claimer implements LeaseHolder {
     void this.pool.handBack(others);
   }
 
+  /** To a task that runs alone, should one wait. */
+  private giveTurn(): void {
+    this.othersUntil = -Infinity;
+    this.isTheirTurn = this.mayWait = this.again = true;
+    this.floor = -Infinity;
+  }
+
   private get company(): Company {
-    const goRound = performance.now() < this.goRoundUntil && !this.pool.isIdle;
-    return { aloneFrom: Math.max(1, this.options.maxCrashes - 1), goRound };
+    const now = performance.now();
+    // As long as it has had the instance, or has waited for it, it is the others' turn.
+    if (this.aloneSince !== undefined) {
+      this.othersUntil = now + Math.max(GO_ROUND_MS, now - this.aloneSince);
+      this.goRoundUntil = this.othersUntil + GO_ROUND_MS;
+      this.aloneSince = undefined;
+    }
+    const aloneFrom = Math.max(1, this.options.maxCrashes - 1);
+    if (now < this.othersUntil) return { aloneFrom, goRound: 'all' };
+    return now < this.goRoundUntil && !this.pool.isIdle ? { aloneFrom, goRound: 'early' } : { aloneFrom };
   }
 
   private async claimUnder(token: string, limit: number, instance: string, company: Company): Promise<ClaimedTask[]> {

@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDatabaseUnavailable } from '../../common/problem/database-errors.js';
 import { Batcher } from '../batcher.js';
-import { isDataError, sqlState } from '../store/queue-database.js';
+import { isDataError, mayBeTooMuch, sqlState } from '../store/queue-database.js';
 import type { Finished, Standing } from '../store/task-changes.js';
 import type { TaskStatus } from '../task-status.js';
 import type { Heartbeat } from './heartbeat.js';
 
 const LOCK_NOT_AVAILABLE = '55P03';
 const RETRY_MS = 200;
+/** After so many refusals that may be its own fault, a statement is taken for too much. */
+const TOO_MUCH_TRIES = 5;
 
 /** A change of one run's task, fenced by the run's lease. */
 export interface FencedChange {
@@ -43,7 +45,7 @@ interface Waiting<Change> {
  * One statement for all changes of one turn of the event loop. Transient errors are retried for as long as this instance
  * holds its lease; after that the tasks are the rescuer's. A batch that meets a row locked by somebody else goes round
  * it, and that one change tries again later, so that one locked task does not hold up the others. A change whose data is
- * refused is found by halving, and takes no other of its batch with it.
+ * refused, or which is more than the database can do, is found by halving, and takes no other of its batch with it.
  */
 export class FencedBatcher<Change extends FencedChange> {
   private readonly batcher = new Batcher<Waiting<Change>, FencedResult | 'held'>((waiting) => this.flush(waiting), {
@@ -71,15 +73,19 @@ export class FencedBatcher<Change extends FencedChange> {
     return this.batcher.withdraw((waiting) => waiting.change === change);
   }
 
-  private async flush(waiting: Waiting<Change>[]): Promise<(FencedResult | 'held')[]> {
+  private async flush(waiting: Waiting<Change>[]): Promise<(FencedResult | 'held' | Error)[]> {
     const changes = waiting.map(({ change }) => change);
-    const { written, wentRound } = await this.record(
+    const { written, wentRound, refused } = await this.record(
       changes,
       waiting.some(({ held }) => held),
     );
-    const missing = changes.filter((change) => written.get(change.id)?.attempt !== change.attempt);
+    const missing = changes.filter(
+      (change) => !refused.has(change) && written.get(change.id)?.attempt !== change.attempt,
+    );
     const standing = missing.length === 0 ? [] : await this.standing(missing);
     return changes.map((change) => {
+      const error = refused.get(change);
+      if (error) return error;
       const done = written.get(change.id);
       if (done?.attempt === change.attempt) return done;
       const now = standing.find((task) => task.id === change.id);
@@ -94,17 +100,24 @@ export class FencedBatcher<Change extends FencedChange> {
     });
   }
 
-  private async record(changes: readonly Change[], goRound: boolean): Promise<Recorded> {
-    for (;;) {
+  private async record(
+    changes: readonly Change[],
+    goRound: boolean,
+    tries = TOO_MUCH_TRIES,
+  ): Promise<Recorded<Change>> {
+    for (let tooMuch = 0; ;) {
       const actor = `worker:${this.heartbeat.instanceId}`;
       try {
         const rows = await this.statements[goRound ? 'writeUnlocked' : 'write'](changes, actor);
-        return { written: new Map(rows.map((row) => [row.id, row])), wentRound: goRound };
+        return { written: new Map(rows.map((row) => [row.id, row])), wentRound: goRound, refused: new Map() };
       } catch (error) {
         if (isDataError(error)) return this.recordApart(changes, goRound, error as Error);
         if (sqlState(error) === LOCK_NOT_AVAILABLE) {
           goRound = true;
           continue;
+        }
+        if (mayBeTooMuch(error) && this.heartbeat.alive && ++tooMuch >= tries) {
+          return this.withoutTooMuch(changes, goRound, error as Error);
         }
         await this.waitOut(error);
       }
@@ -113,10 +126,11 @@ export class FencedBatcher<Change extends FencedChange> {
 
   /** As stubborn as the writing: what is written would be reported as lost otherwise. */
   private async standing(changes: readonly Change[]): Promise<Standing[]> {
-    for (;;) {
+    for (let tooMuch = 0; ;) {
       try {
         return await this.statements.standing(changes.map(({ id }) => id));
       } catch (error) {
+        if (mayBeTooMuch(error) && ++tooMuch >= TOO_MUCH_TRIES) throw error;
         await this.waitOut(error);
       }
     }
@@ -129,23 +143,45 @@ export class FencedBatcher<Change extends FencedChange> {
   }
 
   /** Halves a batch in which some change cannot be stored, until that one stands alone. */
-  private async recordApart(changes: readonly Change[], goRound: boolean, error: Error): Promise<Recorded> {
+  private async recordApart(changes: readonly Change[], goRound: boolean, error: Error): Promise<Recorded<Change>> {
     const [change] = changes;
     if (change && changes.length === 1) {
       const instead = this.statements.instead(change, error);
       // Refused once more for the same: then it is not the change's data.
       if (JSON.stringify(instead) === JSON.stringify(change)) throw error;
-      return this.record([instead], goRound);
+      const recorded = await this.record([instead], goRound);
+      const refusal = recorded.refused.get(instead);
+      return refusal ? { ...recorded, refused: new Map([[change, refusal]]) } : recorded;
     }
+    return this.recordHalves(changes, goRound);
+  }
+
+  /** The change that is too much by itself is given up; each half gets one try of the time that the whole had. */
+  private async withoutTooMuch(changes: readonly Change[], goRound: boolean, error: Error): Promise<Recorded<Change>> {
+    const [change] = changes;
+    if (change && changes.length === 1) {
+      return { written: new Map(), wentRound: goRound, refused: new Map([[change, error]]) };
+    }
+    return this.recordHalves(changes, goRound, 1);
+  }
+
+  private async recordHalves(changes: readonly Change[], goRound: boolean, tries?: number): Promise<Recorded<Change>> {
     const middle = Math.ceil(changes.length / 2);
-    const first = await this.record(changes.slice(0, middle), goRound);
-    const second = await this.record(changes.slice(middle), goRound);
-    return { written: new Map([...first.written, ...second.written]), wentRound: first.wentRound || second.wentRound };
+    const record = (half: readonly Change[]) => this.record(half, goRound, half.length > 1 ? tries : undefined);
+    const first = await record(changes.slice(0, middle));
+    const second = await record(changes.slice(middle));
+    return {
+      written: new Map([...first.written, ...second.written]),
+      wentRound: first.wentRound || second.wentRound,
+      refused: new Map([...first.refused, ...second.refused]),
+    };
   }
 }
 
-interface Recorded {
+interface Recorded<Change> {
   readonly written: Map<string, Finished>;
   /** Whether tasks that somebody else holds were left out. */
   readonly wentRound: boolean;
+  /** Changes that the database could not make, and why. */
+  readonly refused: Map<Change, Error>;
 }

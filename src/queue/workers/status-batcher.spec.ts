@@ -277,6 +277,56 @@ describe('StatusBatcher', () => {
     });
   });
 
+  describe('an outcome that is more than the database can do', () => {
+    it.each(['57014', '53200', '58030'])(
+      'is given up alone after some tries, without another of its batch: %s',
+      async (code) => {
+        const { finish, heartbeat, standing, idsOf, add } = setup();
+        const committed: string[] = [];
+        finish.mockImplementation(async (rows) => {
+          if (rows.some(({ id }) => id === 'c')) throw sqlError(code);
+          committed.push(...rows.map(({ id }) => id));
+          return rows.map(recorded);
+        });
+        const seen = add(...[...'abcdefg'].map((id) => outcome(id)));
+        await advance(4 * 200);
+        expect(idsOf(finish)).toEqual([...Array<string>(5).fill('abcdefg'), 'abcd', 'ab', 'cd', 'c']);
+        await advance(4 * 200);
+        expect(states(seen)).toEqual([...'abcdefg'].map((id) => (id === 'c' ? 'rejected' : 'resolved')));
+        expect(seen[2]!.value).toMatchObject({ code });
+        expect(committed.sort().join('')).toBe('abdefg');
+        expect(standing).not.toHaveBeenCalled();
+        expect(heartbeat.alive).toBe(true);
+      },
+    );
+
+    it('is stored where the database was only slow for a while', async () => {
+      const { finish, idsOf, add } = setup();
+      for (let n = 0; n < 4; n++) finish.mockRejectedValueOnce(sqlError('57014'));
+      const seen = add(outcome('a'), outcome('b'));
+      await advance(4 * 200);
+      expect(states(seen)).toEqual(['resolved', 'resolved']);
+      expect(new Set(idsOf(finish))).toEqual(new Set(['ab']));
+    });
+
+    it('is given up too where its data was refused before', async () => {
+      const { finish, add } = setup();
+      finish.mockRejectedValueOnce(sqlError('22P05')).mockRejectedValue(sqlError('57014'));
+      const seen = add(outcome('a'));
+      await advance(2_000);
+      expect(seen[0]).toMatchObject({ state: 'rejected', value: { code: '57014' } });
+    });
+
+    it('is not asked after without end', async () => {
+      const { finish, standing, add } = setup();
+      finish.mockResolvedValueOnce([]);
+      standing.mockRejectedValue(sqlError('57014'));
+      const seen = add(outcome('a'));
+      await advance(2_000);
+      expect(seen[0]).toMatchObject({ state: 'rejected', value: { code: '57014' } });
+    });
+  });
+
   it.each(['42P01', '42501', '40001'])('fails at once on %s', async (code) => {
     const { finish, add } = setup();
     finish.mockRejectedValue(sqlError(code));

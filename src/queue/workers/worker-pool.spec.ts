@@ -147,7 +147,9 @@ describe('WorkerPool', () => {
     expect(run.lease).toBe(heartbeat);
     expect(run.journal).toMatchObject({ of: '1' });
     expect(run.signal.aborted).toBe(false);
-    expect(journalOf.mock.calls).toEqual([[run.task, heartbeat, 'worker:me', expect.any(Function)]]);
+    expect(journalOf.mock.calls).toEqual([
+      [run.task, heartbeat, 'worker:me', expect.any(Function), expect.any(Function)],
+    ]);
   });
 
   describe('records', () => {
@@ -590,6 +592,60 @@ describe('WorkerPool', () => {
       handled[1]!.end.resolve(COMPLETED);
       await advance();
       expect([pool.room, pool.idleWorkers, pool.isIdle]).toEqual([3, 3, true]);
+    });
+
+    it('that run alone leave no room where others are taken ahead either: those would have to wait for them', async () => {
+      const { pool, take, handled } = setup({ workers: 3, prefetch: 5 });
+      take('1');
+      pool.take([aClaimedTask({ id: '2', leaseToken: 'token-2', alone: true })]);
+      expect([pool.room, pool.idleWorkers]).toEqual([0, 0]);
+      handled[0]!.end.resolve(COMPLETED);
+      await advance();
+      expect(pool.room).toBe(0);
+      handled[1]!.end.resolve(COMPLETED);
+      await advance();
+      expect(pool.room).toBe(8);
+    });
+
+    it('that run alone wait for others for a lease time at most, and are begun beside them then', async () => {
+      const { pool, handled, freed } = setup({ workers: 3 });
+      pool.start(aClaimedTask({ id: '1' }));
+      pool.take([aClaimedTask({ id: '2', alone: true })]);
+      await advance(29_999);
+      expect(ids(handled)).toEqual(['1']);
+      freed.mockClear();
+      await advance(1);
+      expect(ids(handled)).toEqual(['1', '2']);
+      // It is not alone, so that it keeps nobody out.
+      expect([pool.room, freed.mock.calls.length]).toEqual([1, 1]);
+    });
+
+    it('that run alone keep others out for a minute at most', async () => {
+      const { pool, handled, freed, take } = setup({ workers: 3, prefetch: 1 });
+      pool.take([aClaimedTask({ id: '1', alone: true })]);
+      take('2');
+      await advance(59_999);
+      expect(ids(handled)).toEqual(['1']);
+      freed.mockClear();
+      await advance(1);
+      expect(ids(handled)).toEqual(['1', '2']);
+      expect([pool.room, freed.mock.calls.length]).toEqual([2, 1]);
+      // The end of the first does not end the time of one that has come after it.
+      handled[1]!.end.resolve(COMPLETED);
+      handled[0]!.end.resolve(COMPLETED);
+      await advance();
+      pool.take([aClaimedTask({ id: '3', alone: true })]);
+      await advance(59_999);
+      expect(pool.room).toBe(0);
+    });
+
+    it('that run alone leave room again when they are gone before they were begun', async () => {
+      const { pool, key } = setup({ workers: 3 });
+      pool.start(aClaimedTask({ id: '1' }));
+      pool.take([aClaimedTask({ id: '2', leaseToken: 'token-2', alone: true })]);
+      pool.abort(key('2'), 'cancelled');
+      await advance();
+      expect(pool.room).toBe(2);
     });
 
     it('are not run at all when an instance has died with them and their start is refused', async () => {

@@ -1,19 +1,18 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { MetricsCollector } from '../metrics-collector.js';
 import { QUEUE_OPTIONS, type ResolvedQueueOptions } from '../queue-options.js';
-import { retryDelaySeconds } from '../retry-policy.js';
 import { JournalStore } from '../store/journal-store.js';
-import { storableText } from '../store/storable-text.js';
 import { TaskStore } from '../store/task-store.js';
-import { type FinishRow } from '../store/task-changes.js';
 import { TaskHandler, type AbortReason, type ClaimedTask, type TaskOutcome } from '../task-handler.js';
 import type { TaskStatus } from '../task-status.js';
+import { endingOf } from './ending.js';
 import { Heartbeat } from './heartbeat.js';
 import { Run, runKey } from './run.js';
 import { WakeUps } from './wake-ups.js';
 import { StatusBatcher, type StartRecord } from './status-batcher.js';
 
-type Ending = Omit<FinishRow, 'id' | 'token' | 'begun_seconds_ago'>;
+/** So long a task that runs alone keeps others out. */
+const ALONE_MS = 60_000;
 
 /**
  * Runs claimed tasks, at most `workers` at a time, and records how they ended. Their number can be changed at any time.
@@ -23,7 +22,8 @@ type Ending = Omit<FinishRow, 'id' | 'token' | 'begun_seconds_ago'>;
  * recorded. A prefetched task whose handler has returned before its start was written has both written at once.
  *
  * A task that runs alone is begun when every other run is recorded, and nothing is begun until it is: should the process
- * die, no other task's crash is counted, and none is counted that was another's.
+ * die, no other task's crash is counted, and none is counted that was another's. Both have a limit, or one run that does
+ * not end would hold the instance: it waits for a lease time at most, and keeps others out for `ALONE_MS`.
  */
 @Injectable()
 export class WorkerPool {
@@ -33,8 +33,10 @@ export class WorkerPool {
   private readonly prefetched = new Map<string, Prefetched>();
   /** Workers whose handler is under way. */
   private busy = 0;
-  /** A task that runs alone does. */
+  /** A task that runs alone, and keeps others out. */
   private alone: Run | undefined;
+  /** The key of the last one that was taken ahead. */
+  private aloneAhead = '';
   private readonly ended = new Map<string, Promise<void>>();
   private onFree: () => void = () => undefined;
   private workers: number;
@@ -55,8 +57,7 @@ export class WorkerPool {
   /** The number of tasks it can take. */
   get room(): number {
     const { workers } = this;
-    // Without prefetch nothing is taken ahead but what runs alone, and that waits for the others to end.
-    if (this.options.prefetch === 0 && (this.alone || this.prefetched.size > 0)) return 0;
+    if (this.isForOne) return 0;
     const prefetch = workers === 0 ? 0 : this.options.prefetch; // nobody would begin them
     const free = workers - this.busy + prefetch;
     const unrecorded = workers + Math.max(workers, prefetch) - this.runs.size;
@@ -65,7 +66,12 @@ export class WorkerPool {
 
   /** The workers that have nothing to do, and to whom nothing is promised. */
   get idleWorkers(): number {
-    return this.alone || this.prefetched.size > 0 ? 0 : Math.min(this.workers - this.busy, this.room);
+    return this.prefetched.size > 0 ? 0 : Math.min(this.workers - this.busy, this.room);
+  }
+
+  /** A task that runs alone keeps others out, or waits for them to end: what were taken now would have to wait for it. */
+  private get isForOne(): boolean {
+    return this.alone !== undefined || this.prefetched.has(this.aloneAhead);
   }
 
   /** No handler is under way, and nothing waits for one. */
@@ -92,7 +98,11 @@ export class WorkerPool {
   /** Begins prefetched tasks as workers become free. */
   take(tasks: readonly ClaimedTask[]): void {
     const takenAt = performance.now();
-    for (const task of tasks) this.prefetched.set(runKey(task.id, task.leaseToken), { task, takenAt });
+    for (const task of tasks) {
+      const key = runKey(task.id, task.leaseToken);
+      this.prefetched.set(key, { task, takenAt });
+      if (task.alone) this.aloneAhead = key;
+    }
     this.beginPrefetched();
   }
 
@@ -102,25 +112,56 @@ export class WorkerPool {
   }
 
   private beginPrefetched(): void {
-    for (const [key, { task, takenAt }] of this.prefetched) {
-      if (this.busy >= this.workers || this.alone || (task.alone && this.runs.size > 0)) return;
+    for (const [key, ahead] of this.prefetched) {
+      const { task, takenAt } = ahead;
+      if (this.busy >= this.workers || this.alone || this.waits(ahead)) return;
       this.prefetched.delete(key);
       const waitedMs = performance.now() - takenAt;
       this.run({ ...task, queueTimeMs: task.queueTimeMs + waitedMs }, true);
     }
   }
 
+  /** Whether it is to run alone, others run, and its time to wait for them, which begins here, is not over. */
+  private waits(ahead: Prefetched): boolean {
+    if (!ahead.task.alone || this.runs.size === 0) return false;
+    if (ahead.patience === undefined) {
+      ahead.patience = 'left';
+      const runOut = () => {
+        ahead.patience = 'over';
+        this.beginPrefetched();
+        this.onFree();
+      };
+      setTimeout(runOut, this.options.leaseSeconds * 1_000).unref();
+    }
+    return ahead.patience === 'left';
+  }
+
+  /** Nothing is begun beside it until that is called which comes back, or its time for itself is over. */
+  private keepOthersOut(run: Run): () => void {
+    this.alone = run;
+    const timer = setTimeout(() => {
+      this.alone = undefined;
+      this.beginPrefetched();
+      this.onFree();
+    }, ALONE_MS);
+    timer.unref();
+    return () => {
+      clearTimeout(timer);
+      if (this.alone === run) this.alone = undefined;
+    };
+  }
+
   private run(task: ClaimedTask, wasPrefetched = false): void {
     const actor = `worker:${this.heartbeat.instanceId}`;
     const onLost = () => run.abort('lost');
-    const journal = this.journals.journalOf(task, this.heartbeat, actor, onLost);
+    const journal = this.journals.journalOf(task, this.heartbeat, actor, onLost, () => run.abortReason);
     const run: Run = new Run(task, this.heartbeat, journal, actor, this.options.cleanupSeconds * 1_000);
+    const letOthersIn = task.alone && this.runs.size === 0 ? this.keepOthersOut(run) : undefined;
     this.runs.set(run.key, run);
-    if (task.alone) this.alone = run;
     const ended = this.carryOut(run, wasPrefetched ? this.recordStart(run) : undefined).finally(() => {
       this.runs.delete(run.key);
       this.ended.delete(run.key);
-      if (this.alone === run) this.alone = undefined;
+      letOthersIn?.();
       this.beginPrefetched();
       this.onFree();
     });
@@ -294,67 +335,8 @@ interface Prefetched {
   readonly task: ClaimedTask;
   /** Of `performance.now()`. */
   readonly takenAt: number;
-}
-
-const PLAIN = {
-  cause: null,
-  error_message: null,
-  result: null,
-  failed: false,
-  retry_seconds: null,
-  wait_seconds: null,
-  seen_decisions: null,
-};
-
-function endingOf(task: ClaimedTask, outcome: TaskOutcome, reason: AbortReason | undefined): Ending {
-  // It ran for no more than cleaning up, however that ended.
-  if (task.cancelling) {
-    const { cause, reason: errorMessage } = task.cancelling;
-    return { ...PLAIN, status: 'cancelled', cause, error_message: errorMessage };
-  }
-  if (outcome.status === 'completed') return { ...PLAIN, status: 'completed', result: outcome.result ?? null };
-  // A step that the cancel ended may report itself as failed; the reason it was ended for is the truth.
-  if (reason === 'cancelled') return { ...PLAIN, status: 'cancelled', cause: 'cancelled', error_message: 'cancelled' };
-  if (reason === 'timeout') {
-    return failure(task, {
-      cause: 'timeout',
-      errorMessage: `the task took longer than its timeout of ${task.timeoutSeconds} s and was ended`,
-      retryable: outcome.status !== 'aborted' || outcome.retryable !== false,
-      ...(outcome.status === 'waiting' ? {} : { retryInSeconds: outcome.retryInSeconds }),
-    });
-  }
-  if (outcome.status === 'waiting')
-    return { ...PLAIN, status: 'waiting', wait_seconds: outcome.seconds, seen_decisions: outcome.seenDecisions };
-  if (outcome.status === 'aborted') {
-    return failure(task, {
-      cause: 'step_failed',
-      errorMessage: 'the handler gave the run up without being asked to',
-      retryable: true,
-    });
-  }
-  return failure(task, outcome);
-}
-
-function failure(
-  task: ClaimedTask,
-  {
-    cause,
-    errorMessage,
-    retryable,
-    retryInSeconds,
-    result,
-  }: Omit<Extract<TaskOutcome, { status: 'failed' }>, 'status'>,
-): Ending {
-  const again = retryable && task.failures + 1 < task.maxAttempts;
-  return {
-    ...PLAIN,
-    status: again ? 'retrying' : 'failed',
-    cause,
-    error_message: storableText(errorMessage),
-    result: result ?? null,
-    failed: true,
-    retry_seconds: again ? (retryInSeconds ?? retryDelaySeconds(task.failures + 1)) : null,
-  };
+  /** Of a task that runs alone, with those that run: undefined before it has come upon any. */
+  patience?: 'left' | 'over';
 }
 
 function messageOf(error: unknown): string {

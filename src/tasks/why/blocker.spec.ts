@@ -39,7 +39,7 @@ it('begins alone where it has cost crashes', () => {
   const { code, message } = blocker({ leased_to: 'i-1' }, { crashes: 2 });
   expect(code).toBe('taken');
   expect(message).toBe(
-    'instance i-1 has it, and begins it when nothing else runs there: it has cost 2 crashes, and runs alone',
+    'instance i-1 has it, and begins it when nothing else runs there, or has not ended for a while: it has cost 2 crashes',
   );
 });
 

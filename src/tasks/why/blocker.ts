@@ -42,7 +42,7 @@ function turn({ workers, busy, before }: Line): Blocker {
 function taken(instance: string, crashes: number): Blocker {
   const when =
     crashes > 0
-      ? `when nothing else runs there: it has cost ${crashes} crashes, and runs alone`
+      ? `when nothing else runs there, or has not ended for a while: it has cost ${crashes} crashes`
       : 'with its next free worker';
   return { code: 'taken', message: `instance ${instance} has it, and begins it ${when}`, instance };
 }

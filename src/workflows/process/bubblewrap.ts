@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { realPath, type SandboxPlaces, viewArguments } from './sandbox-view.js';
+import { IN_MEMORY, realPath, type SandboxPlaces, SandboxView } from './sandbox-view.js';
 
 const run = promisify(execFile);
 
@@ -32,8 +32,6 @@ const APART = [
   ...['--die-with-parent', '--new-session', '--as-pid-1', '--cap-drop', 'ALL'],
 ];
 
-/** In memory, and so not without end; TMPDIR is on the disk. */
-const MEMORY = ['--size', String(256 * 1024 * 1024)];
 /**
  * Not the running system's. The kernel lets root change its settings in /proc/sys even without any rights, and bwrap does
  * not see that; `--dev` is a tmpfs without a limit: nothing may be written in either.
@@ -48,13 +46,12 @@ const FRESH = [
     '/dev',
     '--perms',
     '1777',
-    ...MEMORY,
-    '--tmpfs',
+    ...IN_MEMORY,
     '/dev/shm',
     '--remount-ro',
     '/dev',
   ],
-  ...['--perms', '1777', ...MEMORY, '--tmpfs', '/tmp', '--symlink', '/tmp', '/var/tmp'],
+  ...['--perms', '1777', ...IN_MEMORY, '/tmp', '--symlink', '/tmp', '/var/tmp'],
 ];
 
 /**
@@ -68,7 +65,8 @@ const WRITE_STATUS = 8;
 
 /** Runs scripts with bubblewrap: each sees the system read-only, its own folders, and nothing of anybody else. */
 export class Bubblewrap {
-  private readonly view: readonly string[];
+  /** What each of them sees besides its own folders. */
+  readonly view: SandboxView;
 
   constructor(
     private readonly program: string,
@@ -76,7 +74,7 @@ export class Bubblewrap {
     /** Processes of one run; not counted for root. */
     private readonly maxProcesses = 0,
   ) {
-    this.view = viewArguments(places);
+    this.view = new SandboxView(places);
   }
 
   command(run: SandboxedRun): SandboxCommand {
@@ -107,7 +105,7 @@ export class Bubblewrap {
       ...APART,
       ...(network === 'none' ? ['--unshare-net'] : []),
       ...FRESH,
-      ...this.view,
+      ...this.view.arguments,
       ...[...folders].flatMap((path) => ['--bind', path, path]),
     ];
   }

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { isIn, type SandboxPlaces, SYSTEM_PATHS, viewArguments } from './sandbox-view.js';
+import { isIn, type SandboxPlaces, SandboxView, SYSTEM_PATHS } from './sandbox-view.js';
 
 const root = realpathSync(mkdtempSync(join(tmpdir(), 'sandbox-view-')));
 const [shown, secrets, key] = [join(root, 'shown'), join(root, 'shown/deep/secrets'), join(root, 'shown/tls.key')];
@@ -13,9 +13,7 @@ afterAll(() => rmSync(root, { recursive: true }));
 
 /** Those about what is made here, one mount each. */
 function mountsOf(binds: SandboxPlaces['binds'], hidden: readonly string[]): string[] {
-  const mounts = viewArguments({ binds, hidden })
-    .join(' ')
-    .split(/ (?=--)/);
+  const mounts = new SandboxView({ binds, hidden }).arguments.join(' ').split(/ (?=--)/);
   return mounts.filter((mount) => mount.includes(root)).map((mount) => mount.replaceAll(root, ''));
 }
 const bind = (name: string, writable = false) => ({ path: join(root, name), writable });
@@ -49,7 +47,9 @@ describe('the view of a step', () => {
   });
 
   it('covers what lies in a folder of the system, at its real place', () => {
-    const mounts = viewArguments({ binds: [], hidden: ['/bin/../lib', '/usr/bin/env', '/usr/share'] }).join(' ');
+    const mounts = new SandboxView({ binds: [], hidden: ['/bin/../lib', '/usr/bin/env', '/usr/share'] }).arguments.join(
+      ' ',
+    );
     expect(mounts).toContain('--ro-bind /dev/null /usr/bin/env');
     expect(mounts).toContain('--tmpfs /usr/share');
     expect(mounts.indexOf('--ro-bind-try /usr /usr')).toBeLessThan(mounts.indexOf('--tmpfs /usr/share'));

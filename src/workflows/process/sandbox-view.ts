@@ -13,6 +13,8 @@ export interface SandboxPlaces {
   readonly binds: readonly SandboxBind[];
   /** Folders and files whose content is nobody's business, wherever they are. */
   readonly hidden: readonly string[];
+  /** Of the service's user: steps have an empty one in its place, since programs write there whatever HOME says. */
+  readonly home?: string | undefined;
 }
 
 /** Programs and their libraries. */
@@ -36,20 +38,53 @@ const OTHERS = ['/var/lib/ca-certificates', '/run/current-system'];
 /** All that is shown of the machine, where it is there. */
 export const SYSTEM_PATHS: readonly string[] = [...SYSTEM, ...ETC, ...OTHERS];
 
-type Mount = readonly [path: string, ...args: string[]];
+/** In memory, and so not without end; TMPDIR is on the disk. */
+export const IN_MEMORY = ['--size', String(256 * 1024 * 1024), '--tmpfs'];
 
-/** Bubblewrap's arguments for all that every step sees of the file system: the system and the binds, all else is not there. */
-export function viewArguments(places: SandboxPlaces): string[] {
-  const { binds } = places;
-  const system = SYSTEM_PATHS.filter((path) => !binds.some((bind) => bind.path === path));
-  const mounts: Mount[] = [
-    ...system.flatMap(systemMount),
-    ...binds.map(({ path, writable }): Mount => [path, writable ? '--bind' : '--ro-bind', path, path]),
-    ...masks(places),
-  ];
-  // From above to below: what is mounted on a folder later covers what is in it.
-  mounts.sort(([a], [b]) => depth(a) - depth(b));
-  return mounts.flatMap(([, ...args]) => args);
+interface Mount {
+  readonly path: string;
+  readonly args: readonly string[];
+  /** Whether what is below it is the machine's own. */
+  readonly shown: boolean;
+}
+
+/** What every step sees of the file system: the system and the binds; all else is not there. */
+export class SandboxView {
+  private readonly mounts: readonly Mount[];
+
+  constructor(places: SandboxPlaces) {
+    const { binds } = places;
+    const home = homeOf(places);
+    const system = SYSTEM_PATHS.filter((path) => !binds.some((bind) => bind.path === path));
+    this.mounts = [
+      ...system.flatMap(systemMount),
+      ...binds.map(({ path, writable }) => ({
+        ...{ path, args: [writable ? '--bind' : '--ro-bind', path, path], shown: true },
+      })),
+      ...masks(places).filter(({ path }) => path !== home),
+      ...(home === undefined ? [] : [{ path: home, args: ['--perms', '0700', ...IN_MEMORY, home], shown: false }]),
+      // From above to below: what is mounted on a folder later covers what is in it.
+    ].sort((a, b) => depth(a.path) - depth(b.path));
+  }
+
+  /** Bubblewrap's. */
+  get arguments(): string[] {
+    return this.mounts.flatMap(({ args }) => args);
+  }
+
+  /** Whether a step finds this file, by the name it has here: both that and what a link leads to must be there. */
+  shows(file: string): boolean {
+    return [file, realPath(file)].every(
+      (path) => this.mounts.findLast((mount) => isIn(mount.path, path) || isIn(realPath(mount.path), path))?.shown,
+    );
+  }
+}
+
+/** Some users of services have their homes among the programs, or none: these stay as they are. */
+function homeOf({ home, binds }: SandboxPlaces): string | undefined {
+  if (home === undefined || home === '/' || binds.some(({ path }) => path === home)) return undefined;
+  const taken = [...SYSTEM, ...OTHERS, '/etc', '/proc', '/dev', '/tmp', '/run/turnpike'];
+  return taken.some((above) => isIn(above, home) || isIn(above, realPath(home))) ? undefined : home;
 }
 
 /** What covers the hidden where it would be seen: a bind that is a link shows it at another place than its own. */
@@ -64,7 +99,9 @@ function masks({ binds, hidden }: SandboxPlaces): Mount[] {
       // Links among the system's own folders are links inside too.
       const place = SYSTEM.includes(at) ? path : join(at, relative(real, path));
       // What is bound itself is wanted.
-      if (!binds.some((bind) => bind.path === place)) covers.set(place, [place, ...cover, place]);
+      if (!binds.some((bind) => bind.path === place)) {
+        covers.set(place, { path: place, args: [...cover, place], shown: false });
+      }
     }
   }
   return [...covers.values()];
@@ -84,11 +121,11 @@ function coverOf(path: string): readonly string[] | undefined {
 function systemMount(path: string): Mount[] {
   try {
     const isLink = lstatSync(path).isSymbolicLink();
-    if (isLink && SYSTEM.includes(path)) return [[path, '--symlink', readlinkSync(path), path]];
+    if (isLink && SYSTEM.includes(path)) return [{ path, args: ['--symlink', readlinkSync(path), path], shown: true }];
   } catch {
     return [];
   }
-  return [[path, '--ro-bind-try', path, path]];
+  return [{ path, args: ['--ro-bind-try', path, path], shown: true }];
 }
 
 export function isIn(folder: string, path: string): boolean {

@@ -2,9 +2,10 @@ import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { tmpdir, userInfo } from 'node:os';
+import { join, sep } from 'node:path';
 import { isRunning, until } from '../../../test/support/processes.js';
+import { SandboxView } from './sandbox-view.js';
 import { SandboxError, openSandbox, type SandboxOptions } from './sandbox.js';
 import type { StepNetwork } from './bubblewrap.js';
 import { runWatched, type WatchedEnd, type WatchedScript } from './watched-process.js';
@@ -29,6 +30,10 @@ const works = sandbox.mode === 'bubblewrap';
 const describeHere: (name: string, tests: () => void) => void = works
   ? describe
   : (name, tests) => describe.skip(`${name} (skipped: ${sandbox.reason})`, tests);
+
+const isIn = (folder: string, path: string) => `${path}${sep}`.startsWith(`${folder}${sep}`);
+
+const userHome = userInfo().homedir;
 
 describeHere('a step in the sandbox', () => {
   const home = join(workspacesDir, 'task-1');
@@ -81,12 +86,20 @@ describeHere('a step in the sandbox', () => {
       '/home',
     ];
     const seen = await outputOf(`
-      for path in ${secrets.join(' ')}; do ls -A "$path" && echo "it sees $path"; done 2>/dev/null
+      for path in ${secrets.filter((path) => !isIn(path, userHome)).join(' ')}; do ls -A "$path" && echo "it sees $path"; done 2>/dev/null
       ls /etc/shadow /sys /var/lib /dev/shm/turnpike-* 2>/dev/null
       ls -d /usr/bin/env "$TMPDIR"`);
     // Of DATA_DIR it sees the way to its own folders.
     const expected = [`workspaces`, `it sees ${dataDir}`, runDir, '/usr/bin/env'];
     expect(seen.trim().split('\n')).toEqual(expected);
+  });
+
+  it('has an empty home where the list of users says, and what it writes there is gone with it', async () => {
+    const own = join(userHome, 'turnpike-was-here');
+    const seen = await outputOf(`
+      cd ~${userInfo().username} && pwd && ls -A && mkdir -p .ansible/tmp && echo hi >${own} && cat ${own}`);
+    expect(seen).toBe(`${userHome}\nhi\n`);
+    expect(existsSync(own)).toBe(false);
   });
 
   it('changes its own folders only', async () => {
@@ -290,6 +303,28 @@ describe('openSandbox', () => {
     });
   });
 
+  it('refuses to begin where there must be one, and bubblewrap is missing or does not work', async () => {
+    const broken = join(root, 'bwrap');
+    writeFileSync(broken, '#!/bin/sh\necho "bwrap: No permissions to create a namespace" >&2\nexit 1\n', {
+      mode: 0o755,
+    });
+    const fix = 'or set STEP_SANDBOX=off if steps may see all that the service sees';
+    for (const [programs, problem] of [
+      [[join(root, 'none')], 'bubblewrap is not installed (apt-get install bubblewrap, or the like)'],
+      [[root], 'bubblewrap does not work here ('],
+      [[broken], 'bubblewrap does not work here (bwrap: No permissions to create a namespace): see docs/sandbox.md'],
+    ] as const) {
+      const must = refused({ wanted: 'bubblewrap', programs });
+      await must.toThrow(SandboxError);
+      await refused({ wanted: 'bubblewrap', programs }).toThrow(`STEP_SANDBOX is 'bubblewrap', but ${problem}`);
+      await refused({ wanted: 'bubblewrap', programs }).toThrow(fix);
+      // auto goes without, and says why.
+      const auto = await openSandbox({ ...options, programs });
+      expect(auto).toMatchObject({ mode: 'off', reason: expect.stringContaining(problem) });
+      expect(auto.bubblewrap).toBeUndefined();
+    }
+  });
+
   it('refuses to begin where the network is to be taken away, and cannot', async () => {
     await refused({ wanted: 'off', network: 'none' }).toThrow(
       "STEP_NETWORK is 'none', which needs a sandbox, but STEP_SANDBOX is off; or set STEP_NETWORK=host",
@@ -310,5 +345,35 @@ describe('openSandbox', () => {
     await refused({ binds: [{ path, writable: false }] }).toThrow(SandboxError);
     await refused({ binds: [{ path, writable: false }] }).toThrow(why);
     if (process.env.TMPDIR_BEFORE) process.env.TMPDIR = process.env.TMPDIR_BEFORE;
+  });
+});
+
+describe('what the sandbox shows', () => {
+  it('is decided by the mount that is nearest, by the name of a file and by what it leads to', () => {
+    const [tools, own] = [join(root, 'tools'), join(root, 'tools', 'own')];
+    mkdirSync(own, { recursive: true });
+    for (const folder of [root, tools, own]) writeFileSync(join(folder, 'tool'), '', { mode: 0o755 });
+    symlinkSync(join(root, 'tool'), join(tools, 'leads-out'));
+    symlinkSync(join(tools, 'tool'), join(root, 'leads-in'));
+    symlinkSync('/usr/bin/env', join(tools, 'leads-to-env'));
+    const view = new SandboxView({ binds: [{ path: tools, writable: false }], hidden: [own, root] });
+    const shown = (path: string) => view.shows(path);
+    expect(['/usr/bin/env', '/bin/sh', join(tools, 'tool'), join(tools, 'leads-to-env')].map(shown)).toEqual(
+      Array(4).fill(true),
+    );
+    const inHome = new SandboxView({ binds: [], hidden: ['/home/ci'], home: '/home/ci' });
+    expect(inHome.arguments.filter((word) => word === '/home/ci')).toHaveLength(1);
+    for (const home of ['/', '/usr/games', '/tmp/x', tools]) {
+      const { arguments: words } = new SandboxView({ binds: [{ path: tools, writable: true }], hidden: [], home });
+      expect(words).not.toContain('--perms');
+    }
+    const hidden = [
+      join(root, 'tool'),
+      join(own, 'tool'),
+      join(tools, 'leads-out'),
+      join(root, 'leads-in'),
+      '/etc/shadow',
+    ];
+    expect(hidden.map(shown)).toEqual(Array(5).fill(false));
   });
 });

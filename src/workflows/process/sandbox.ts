@@ -1,5 +1,5 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { homedir, userInfo } from 'node:os';
 import { Bubblewrap, type StepNetwork } from './bubblewrap.js';
 import { isIn, realPath, type SandboxBind } from './sandbox-view.js';
 import { findBash, slotsDirectory } from './watcher-host.js';
@@ -29,6 +29,8 @@ export interface SandboxOptions {
   readonly workspacesDir: string;
   /** Files and folders that the service reads and no step may, by the setting that names them. */
   readonly closed: Readonly<Record<string, string>>;
+  /** Where bwrap is looked for. Not on the PATH: what stands there first may be anybody's. */
+  readonly programs?: readonly string[];
 }
 
 /** What the operator asks for cannot be had; the message says what to do. */
@@ -60,7 +62,7 @@ export async function openSandbox(options: SandboxOptions): Promise<StepSandbox>
 type Found = { readonly problem: string } | { readonly bubblewrap: Bubblewrap; readonly networkProblem?: string };
 
 async function findSandbox(options: SandboxOptions): Promise<Found> {
-  const program = PROGRAM_PLACES.find(isExecutable);
+  const program = (options.programs ?? PROGRAM_PLACES).find(isExecutable);
   if (program === undefined) {
     return { problem: 'bubblewrap is not installed (apt-get install bubblewrap, or the like)' };
   }
@@ -74,7 +76,11 @@ async function findSandbox(options: SandboxOptions): Promise<Found> {
     // Users of services have their homes anywhere, some where the programs are.
     ...(home.startsWith('/usr/') ? [] : [home]),
   ];
-  const bubblewrap = new Bubblewrap(program, { binds, hidden }, process.getuid?.() === 0 ? 0 : maxProcesses);
+  const bubblewrap = new Bubblewrap(
+    program,
+    { binds, hidden, home: homeInPasswd() },
+    process.getuid?.() === 0 ? 0 : maxProcesses,
+  );
   try {
     await bubblewrap.probe(findBash(), 'host');
   } catch (error) {
@@ -110,6 +116,15 @@ function checkBinds({ binds, dataDir, workspacesDir, closed }: SandboxOptions): 
     if (!isThere(path)) {
       throw new SandboxError(`STEP_SANDBOX_BIND has ${path}, which is not there: make it, or take it out`);
     }
+  }
+}
+
+/** HOME may say another; programs that write `~user` go by this one. */
+function homeInPasswd(): string | undefined {
+  try {
+    return userInfo().homedir;
+  } catch {
+    return undefined; // containers with any uid
   }
 }
 

@@ -83,7 +83,9 @@ export class StepExecution {
       secrets = this.secrets.give(secretsIn(step, runner.scripts));
       const resolved = this.resolve(step, secrets);
       const missing = await this.registry.missingPrograms(step.type, resolved.config, stepPath(resolved.env));
-      if (missing.length > 0) return failed(step, `needs ${missing.join(', ')}, which is not on this worker`);
+      if (missing.length > 0) {
+        return failed(step, `needs ${missing.join(', ')}, which is not on this worker${this.registry.whereToLook}`);
+      }
       const result = await runner.run(resolved, this.contextOf(step));
       return result.status === 'completed' ? await this.conclude(step, result) : result;
     } catch (error) {

@@ -71,9 +71,10 @@ describe('BashStep', () => {
     command: string,
     more: Partial<ResolvedStep> = {},
     context: Partial<StepContext> = {},
+    of = step,
   ): Promise<Outcome> {
     const output = { stdout: '', stderr: '' };
-    const result = await step.run(
+    const result = await of.run(
       { name: 'x', type: 'bash', env: {}, config: { command }, ...more },
       {
         taskId: 'task-1',
@@ -223,6 +224,23 @@ describe('BashStep', () => {
       });
       const aborted = await run('true', {}, { workspace: missing, signal: AbortSignal.abort('lost') });
       expect(aborted.result).toEqual({ status: 'aborted' });
+    });
+
+    it('does not begin where it is to be without network, and that cannot be done', async () => {
+      const config = { command: 'touch ran', network: 'none' };
+      const off = { mode: 'off', reason: 'x', network: 'host', networkProblem: 'bubblewrap is not installed' } as const;
+      for (const [sandbox, problem] of [
+        [undefined, 'STEP_SANDBOX is off'],
+        [off, 'bubblewrap is not installed'],
+      ] as const) {
+        const runner = new ScriptRunner({ killGraceSeconds: 0.2, ...(sandbox && { sandbox }) });
+        const { result } = await run('', { config }, {}, new BashStep(runner));
+        expect(result).toMatchObject({
+          ...{ status: 'failed', cause: 'step_failed' },
+          errorMessage: `step 'x' failed: it is to run without network, which cannot be done on this worker: ${problem}`,
+        });
+        expect(existsSync(join(root, 'workspace', 'ran'))).toBe(false);
+      }
     });
 
     it('may remove the directory of its run', async () => {

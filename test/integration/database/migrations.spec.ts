@@ -1,7 +1,13 @@
+import { Logger } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
 import pg from 'pg';
 import { dataSourceOptions, migrations, TurnpikeDataSource } from '../../../src/database/data-source.js';
+import { DatabaseModule } from '../../../src/database/database.module.js';
+import { MigrationLockError } from '../../../src/database/lock-patience.js';
 import { DeadLetters1764400000000 } from '../../../src/database/migrations/1764400000000-dead-letters.js';
+import { Retention1765000000000 } from '../../../src/database/migrations/1765000000000-retention.js';
 import { migrate } from '../../../src/database/migrate.js';
+import { NEXT_MIGRATIONS, nextVersion, WAITS_FOR_COLUMN } from '../../support/next-version.js';
 import { manyFailed } from '../../support/many-failed.js';
 import { until } from '../../support/until.js';
 import { createTestDatabase, type TestDatabase } from '../../support/test-database.js';
@@ -102,6 +108,37 @@ describe('the migrations', () => {
     expect(await read()).toEqual(before);
   });
 
+  it('lock out nobody who writes tasks while an index is built, and wait for them not long', async () => {
+    const keys = new pg.Client(database.url);
+    const dataSource = new TurnpikeDataSource(dataSourceOptions(database.url, 2));
+    await Promise.all([keys.connect(), dataSource.initialize()]);
+    const retention = new Retention1765000000000();
+    const runner = dataSource.createQueryRunner();
+    try {
+      await retention.down(runner);
+      await keys.query('BEGIN; LOCK TABLE queue_idempotency IN ROW EXCLUSIVE MODE');
+      await runner.startTransaction();
+      const up = retention.up(runner).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      const waits = `SELECT FROM pg_locks WHERE relation = 'queue_idempotency'::regclass AND NOT granted`;
+      await until('it waits for the index', async () => (await database.query(waits)).length === 1);
+      await database.query(
+        `INSERT INTO queue_tasks (task_id, app_name, workflow_name, workflow_spec) VALUES ('task-1', 'a', 'w', '{}')`,
+      );
+      await keys.query('COMMIT; BEGIN; LOCK TABLE queue_tasks IN ROW EXCLUSIVE MODE');
+      expect(await up).toMatchObject({ code: '55P03' });
+      await runner.rollbackTransaction();
+      await keys.query('COMMIT');
+      await retention.up(runner);
+    } finally {
+      await keys.end();
+      await runner.release();
+      await dataSource.destroy();
+    }
+  });
+
   it('are applied once when four instances boot on an empty database', async () => {
     const before = await schema();
     await emptied();
@@ -131,5 +168,78 @@ describe('the migrations', () => {
     expect(await relations()).toEqual([]);
     await hand.end();
     expect(await migrating).toEqual(names);
+  });
+});
+
+describe('the migrations of a next version', () => {
+  let source: TurnpikeDataSource | undefined;
+  let reader: pg.Client;
+  let warn: jest.SpyInstance<void, unknown[]>;
+  beforeEach(async () => {
+    reader = new pg.Client({ connectionString: database.url, application_name: 'a long report' });
+    await reader.connect();
+    warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation();
+    jest.spyOn(Logger.prototype, 'log').mockImplementation();
+  });
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    await reader.end();
+    await source?.destroy();
+    source = undefined;
+  });
+
+  it('let everybody else pass while they wait for a long transaction', async () => {
+    await reader.query('BEGIN; SELECT FROM queue_tasks');
+    source = await nextVersion(database.url);
+    const migrating = source.runMigrations();
+    const tries = new Set<string>();
+    await until(
+      'it has tried twice',
+      async () => {
+        for (const row of await database.query(WAITS_FOR_COLUMN)) tries.add(row.since as string);
+        return tries.size >= 2;
+      },
+      { everyMs: 5 },
+    );
+    // Behind a wait without a limit, this would wait for the reader.
+    expect(await database.query('SELECT FROM queue_tasks')).toEqual([]);
+    expect((await applied()).slice(names.length)).toEqual(NEXT_MIGRATIONS.slice(0, 1));
+    const waits = warn.mock.calls.map(([line]) => line as { msg: string; holders: string });
+    expect(waits).toEqual([
+      {
+        msg: 'A migration waits for a lock',
+        holders: expect.stringMatching(/pid \d+ \(a long report, idle in transaction\) for \d+ s/),
+        seconds: 60,
+      },
+    ]);
+    await reader.query('COMMIT');
+    expect((await migrating).map(({ name }) => name)).toEqual(NEXT_MIGRATIONS);
+    expect((await applied()).slice(names.length)).toEqual(NEXT_MIGRATIONS);
+    expect(await database.query('SELECT FROM pg_index WHERE NOT indisvalid')).toEqual([]);
+    expect(await database.query(LOCKS)).toEqual([]);
+  });
+
+  it('give up after a while, and say who was in the way; what was applied stays', async () => {
+    await reader.query('BEGIN; SELECT FROM queue_tasks');
+    source = await nextVersion(database.url, 0);
+    const error = (await source.runMigrations().catch((reason: unknown) => reason)) as Error;
+    expect(error).toBeInstanceOf(MigrationLockError);
+    expect(error.message).toMatch(/lock timeout.*pid \d+ \(a long report, idle in transaction\).*pg_terminate_backend/);
+    expect((await applied()).slice(names.length)).toEqual(NEXT_MIGRATIONS.slice(0, 1));
+    expect(await database.query(LOCKS)).toEqual([]);
+    await reader.query('COMMIT');
+    expect((await source.runMigrations()).map(({ name }) => name)).toEqual(NEXT_MIGRATIONS.slice(1));
+  });
+
+  it('are no obstacle for this version, which says that it does not know them', async () => {
+    source = await nextVersion(database.url);
+    await source.runMigrations();
+    expect(await source.unknownMigrations()).toEqual([]);
+    const imports = [DatabaseModule.forRoot({ url: database.url, poolSize: 2, entities: [] })];
+    const module = await Test.createTestingModule({ imports }).compile();
+    await module.close();
+    const msg = `The database has migrations that this version does not know: ${NEXT_MIGRATIONS.join(', ')}`;
+    expect(warn.mock.calls.map(([line]) => line)).toEqual([{ msg, migrations: NEXT_MIGRATIONS }]);
+    expect((await applied()).slice(names.length)).toEqual(NEXT_MIGRATIONS);
   });
 });

@@ -287,9 +287,35 @@ describe('retention', () => {
     expect(Math.max(...dropped.map(Number))).toBeLessThanOrEqual(4);
     expect(await fixture.query(last)).toEqual([]);
     expect(await fixture.query('SELECT xid::text AS xid, id FROM queue_ledger_removed')).toEqual([place]);
+    await expect(
+      fixture.query(`UPDATE queue_ledger_removed SET before = before + interval '7 days'`),
+    ).rejects.toMatchObject({ code: 'TP003', message: expect.stringContaining('is kept from') });
     await sealAll(seals, 4);
     expect(await verifier.verify()).toMatchObject({ valid: true, checked: { rows_removed: 13 } });
     await expect(fixture.query(`UPDATE queue_ledger_removed SET id = 0`)).rejects.toMatchObject({ code: 'TP003' });
+  });
+
+  it('deletes of what lies in the default partition the oldest first, some at a time, and says so once', async () => {
+    const { retention, seals, verifier } = await setup();
+    while ((await retention.ledger(new Date(), 'pruner:me'))! > 0);
+    await fixture.query(
+      `INSERT INTO queue_task_events (kind, actor, cause, at)
+       SELECT 'operator', 'ada', 'noted', now() - interval '40 days' - n * interval '1 minute' FROM generate_series(1, 4500) n`,
+    );
+    while ((await seals.seal(1_000)) > 0);
+    await sealAll(seals, 1_000);
+    const rest = async () =>
+      (await fixture.query(`SELECT count(*)::int AS n FROM queue_task_events WHERE cause = 'noted'`))[0]!;
+    for (const left of [2_500, 500]) {
+      expect(await retention.ledger(new Date(), 'pruner:me')).toBe(1);
+      expect(await rest()).toMatchObject({ n: left });
+      expect(await verifier.verify()).toMatchObject({ valid: true, checked: { rows_removed: 4_500 - left } });
+    }
+    expect(await retention.ledger(new Date(), 'pruner:me')).toBe(1);
+    expect(await retention.ledger(new Date(), 'pruner:me')).toBe(0);
+    expect(await rest()).toMatchObject({ n: 0 });
+    const notes = await fixture.query(`SELECT detail FROM queue_task_events WHERE cause = 'ledger_pruned'`);
+    expect(notes.filter(({ detail }) => (detail as { partitions: string[] }).partitions.length === 0)).toHaveLength(1);
   });
 
   it('waits behind nobody for long, and lets nobody wait', async () => {

@@ -1,4 +1,5 @@
 import { encodeTask } from '../../../src/queue/new-task.js';
+import { limitCheck } from '../../../src/queue/store/enqueue.sql.js';
 import { sqlState } from '../../../src/queue/store/queue-database.js';
 import { abortion, aTask, completes } from '../../support/queue-harness.js';
 import { useQueue } from '../../support/queue-fixture.js';
@@ -99,6 +100,28 @@ describe('whether tasks can be stored', () => {
     expect(await fixture.query('SELECT FROM queue_tasks')).toEqual([]);
     expect(await fixture.query('SELECT FROM queue_task_events')).toEqual([]);
     await expect(store.rehearse([{ taskId: 'task-x', json: '["task-x"]' }])).rejects.toMatchObject({ code: '23502' });
+  });
+
+  it('is answered though somebody holds what it needs for long, whatever the database gives a statement', async () => {
+    const { queue, store } = await fixture.start({ workers: 0 });
+    const task = encodeTask(aTask(), { promiseSeconds: { urgent: 0, high: 60, medium: 600, low: 3_600 } });
+    const hand = await fixture.hand();
+    await hand.query('BEGIN; LOCK TABLE queue_tasks, queue_pauses IN ACCESS EXCLUSIVE MODE');
+    await expect(queue.check()).rejects.toMatchObject({ code: '55P03' });
+    await expect(store.rehearse([task])).rejects.toMatchObject({ code: '55P03' });
+    await hand.query('COMMIT');
+    await store.rehearse([task]);
+    for (const [own, during] of [
+      ['0', '2s'],
+      ['1min', '2s'],
+      ['100ms', '100ms'],
+    ]) {
+      await hand.query(`SET statement_timeout = '${own}'`);
+      await hand.query('BEGIN');
+      await hand.query(limitCheck.text);
+      expect((await hand.query('SHOW statement_timeout')).rows).toEqual([{ statement_timeout: during }]);
+      await hand.query('ROLLBACK');
+    }
   });
 
   it('is denied by sessions that may only read, and by none that began after them', async () => {

@@ -198,15 +198,39 @@ describe('a task that one more crash would end', () => {
     await fixture.start({ behaviour: completes });
   });
 
-  it('is taken ahead with others where tasks are, and runs alone too', async () => {
+  it.each(['claim', 'prefetch'] as const)('is left in the queue by a %s that goes round it', async (verb) => {
     const api = await fixture.startApi();
-    const { handler, gateOf, begun } = await gated({ prefetch: 10 });
+    await lastChance(api, { priority: 'urgent' });
+    await lastChance(api);
+    await fresh(api);
+    await fixture.query(`INSERT INTO queue_instances (id, expires_at, hostname, pid, version, workers)
+                         VALUES ('me', now() + interval '1 h', 'here', 1, '', 2)`);
+    const token = '7f0c1f3e-0000-4000-8000-000000000004';
+    const take = async (goRound?: 'early' | 'all') =>
+      (await api.store[verb](5, 'me', token, -Infinity, { aloneFrom: 2, goRound })).map(({ alone }) => alone);
+    expect(await take('all')).toEqual([false]);
+    expect(await take('early')).toEqual([true]);
+    expect(await take('early')).toEqual([]);
+    expect(await take()).toEqual([true]);
+    await fixture.query('DELETE FROM queue_instances');
+    await fixture.start({ behaviour: completes });
+  });
+
+  it('is taken where tasks are taken ahead, and runs alone too; others are not taken meanwhile', async () => {
+    const api = await fixture.startApi();
+    const { instance, handler, gateOf, begun } = await gated({ prefetch: 10 });
     const ids = [await fresh(api)];
     await handler.run(1);
+    const returned = jest.spyOn(instance.store, 'handBackUnlocked');
     ids.push(await lastChance(api, { priority: 'urgent' }));
-    await until('it is taken ahead', async () => (await leasedAhead()).length === 2);
+    const waiting = () =>
+      fixture.query(`SELECT FROM queue_leases JOIN queue_tasks USING (id) WHERE status = 'pending'`);
+    // The claim that meets it gives it back; the next one goes for it.
+    await until('it has been met', () => returned.mock.calls.length > 0);
+    await returned.mock.results[0]!.value;
+    await until('it is taken ahead', async () => (await waiting()).length === 1);
     ids.push(await fresh(api));
-    await until('so is the other', async () => (await leasedAhead()).length === 3);
+    await until('the instance has seen the other', () => instance.metrics.queueSize === 2);
     for (const [n, id] of ids.entries()) {
       await handler.run(n + 1);
       expect(begun()).toEqual(ids.slice(0, n + 1));

@@ -59,6 +59,10 @@ describe('the list of dead letters', () => {
     expect(await listed(worker, { text: 'WEB-3' })).toEqual([ids[3]]);
     expect(await listed(worker, { text: ids[2]! })).toEqual([ids[2]]);
     expect(await listed(worker, { text: 'bill' })).toEqual([ids[4], ids[1]]);
+    const own = `UPDATE queue_tasks SET workflow_spec = workflow_spec || '{"inline": true}' WHERE task_id = ANY($1)`;
+    await fixture.query(own, [[ids[0], ids[3]]]);
+    expect(await listed(worker, { inline: false })).toEqual([ids[4], ids[2], ids[1]]);
+    expect(await listed(worker, { inline: false, text: 'WEB-3' })).toEqual([]);
   });
 
   it('goes on behind the last page also when the task it ended with was redriven meanwhile', async () => {

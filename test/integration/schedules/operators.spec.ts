@@ -1,3 +1,5 @@
+import type { Role } from '../../../src/auth/roles.js';
+import type { ScheduleBody } from '../../../src/schedules/schedule-body.js';
 import { useQueue } from '../../support/queue-fixture.js';
 import { ANN, aSchedule, makeDue, scheduleRow, startSchedules } from '../../support/schedule-harness.js';
 
@@ -39,6 +41,51 @@ describe('what operators do with schedules', () => {
       schedule_id: id,
       metadata: { user: 'ann', source: 'schedule' },
     });
+  });
+
+  it('stays with its tasks: who made it, and who changed what it asks for', async () => {
+    const { schedules, firings } = await startSchedules(fixture, { workers: 1 });
+    const as = (actor: string) => ({ actor, requestId: 'request-2' });
+    const { id } = await schedules.create(aSchedule(), ANN);
+    await schedules.edit(id, { cron: '0 5 * * *', paused: true }, 'part', as('cleo'));
+    await schedules.edit(id, { parameters: { size: '3' } }, 'part', as('bob'));
+    await schedules.edit(id, { parameters: { size: '4' } }, 'part', ANN);
+    const { task_id: byHand } = await schedules.run(id, as('dan'));
+    expect((await fixture.task(byHand)).metadata).toMatchObject({ user: 'dan', written_by: ['ann', 'bob'] });
+    await schedules.edit(id, { paused: false }, 'part', as('dan'));
+    await makeDue(fixture, 'yearly');
+    await firings.fire(id);
+    const [row] = await fixture.query(`SELECT metadata FROM queue_tasks WHERE metadata ->> 'user' LIKE 'schedule:%'`);
+    expect(row!.metadata).toMatchObject({ user: 'schedule:yearly', written_by: ['ann', 'bob'] });
+  });
+
+  it('on an urgent schedule needs the right to what is urgent, whatever is changed', async () => {
+    const { schedules } = await startSchedules(fixture, { workers: 0 });
+    const by = (...roles: Role[]) => ({ ...ANN, caller: { name: 'ann', roles } });
+    const both = by('author', 'operator');
+    const spec = { metadata: { name: 'demo-app' } };
+    await schedules.create(aSchedule({ priority: 'urgent' }), both);
+    const others: Partial<ScheduleBody>[] = [
+      ...[{ spec }, { parameters: { size: '9' } }, { cron: '* * * * *' }, { golden_path: 'other' }],
+      ...[
+        { app_name: 'x' },
+        { timezone: 'Asia/Tokyo' },
+        { overlap: 'replace' as const },
+        { cron: '@daily', paused: true },
+      ],
+    ];
+    for (const change of others) {
+      const refused = schedules.edit('yearly', change, 'part', by('author'));
+      await expect(refused).rejects.toMatchObject({ code: 'role_required' });
+      await schedules.edit('yearly', change, 'part', both);
+    }
+    const whole = aSchedule({ priority: 'urgent', spec });
+    await expect(schedules.edit('yearly', whole, 'whole', by('author'))).rejects.toMatchObject({
+      code: 'role_required',
+    });
+    for (const paused of [false, true]) await schedules.edit('yearly', { paused }, 'part', by('author'));
+    const lower = await schedules.edit('yearly', { priority: 'high', spec }, 'part', by('author'));
+    expect(lower).toMatchObject({ priority: 'high', spec });
   });
 
   it('moves the next due time where it must, and leaves it where it need not', async () => {

@@ -32,6 +32,29 @@ describe('deliveries', () => {
     expect(await rows()).toHaveLength(200);
   });
 
+  it('of a time when the webhook was told of more are not shown to who has scopes, and not sent again by it', async () => {
+    const target = await receiver();
+    const { queue, webhooks, deliveries } = await startWebhooks(fixture);
+    await webhooks.create(body(target), ANN);
+    for (const appName of ['backend', 'frontend-web']) await queue.enqueue({ ...aTask(), appName });
+    await target.waitFor(2);
+    const { id } = await webhook();
+    await webhooks.edit(id, { apps: ['frontend-*'] }, ANN);
+    const eve = { name: 'eve', roles: ['operator' as const], scopes: ['frontend-*'] };
+    const by = { ...ANN, caller: eve };
+    await until('all is noted', async () => (await rows()).every(({ status }) => status === 'delivered'));
+    const ofApp = async (app: string): Promise<string> =>
+      (await rows()).find(({ payload }) => String(payload).includes(`"app_name":"${app}"`))!.id as string;
+    const [theirs, own] = [await ofApp('backend'), await ofApp('frontend-web')];
+    const seen = await deliveries.list(id, { limit: 10 }, eve.scopes);
+    expect(seen.deliveries.map((one) => one.id)).toEqual([own]);
+    expect((await deliveries.list(id, { limit: 10 })).deliveries).toHaveLength(2);
+    await expect(deliveries.redeliver(id, theirs, by)).rejects.toMatchObject({ code: 'delivery_not_found' });
+    await deliveries.redeliver(id, own, by);
+    await target.waitFor(3);
+    expect(target.received[2]!.message.data.app_name).toBe('frontend-web');
+  });
+
   it('begin where the webhook began, though nobody followed the ledger then', async () => {
     const target = await receiver();
     const api = await startWebhooks(fixture, { workers: 0 });

@@ -3,6 +3,9 @@
  * with the row of a task all goes that hangs on it, and the counters, in the same transaction. The ledger keeps what it has.
  */
 export const taskRemoval = `
+-- Whether a caller's key still leads to a task. Built while nothing else is locked: it may take a while.
+CREATE INDEX queue_idempotency_task ON queue_idempotency (task_id);
+
 CREATE FUNCTION queue_tasks_removed() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
   bad record;
@@ -33,11 +36,6 @@ BEGIN
     SELECT l.name, l.value, o.enqueued_at, o.id FROM old_rows o CROSS JOIN LATERAL queue_labels(o.metadata) l);
   RETURN NULL;
 END $$;
-CREATE TRIGGER queue_tasks_removed AFTER DELETE ON queue_tasks
-  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION queue_tasks_removed();
-
--- Whether a caller's key still leads to a task.
-CREATE INDEX queue_idempotency_task ON queue_idempotency (task_id);
 
 -- Drops the weeks of output that are over and empty, at most so many; how many. Needs the output for itself for a moment,
 -- and asks for that only where there is something to drop.
@@ -68,27 +66,59 @@ END $$;
 `;
 
 /**
+ * The last of its transaction: it locks out all who write to queue_tasks until that is committed. Nor do those wait long
+ * behind it while it waits itself; whoever runs migrations may have set a limit of their own.
+ */
+export const taskRemovalTrigger = `
+SELECT set_config('lock_timeout', '1s', true) WHERE current_setting('lock_timeout') = '0';
+CREATE TRIGGER queue_tasks_removed AFTER DELETE ON queue_tasks
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION queue_tasks_removed();
+`;
+
+/**
  * Retention of the ledger, as in `seals.sql.ts`, and besides: nothing goes that webhooks have not read, and the place up to
  * which rows went is kept, so that whoever wants to go on before it is told. The ledger is asked for itself only when all
  * else is clear, and for some weeks at a time.
  */
 export const ledgerRetention = `
--- In the order of followers: up to here rows were removed. No row: none were.
+-- In the order of followers: up to here rows were removed. No row: none were. What lies before the week that begins at
+-- \`before\` counts as gone, and may be deleted.
 CREATE TABLE queue_ledger_removed (
-  one boolean PRIMARY KEY DEFAULT true CHECK (one),
-  xid xid8 NOT NULL,
-  id  bigint NOT NULL
+  one    boolean PRIMARY KEY DEFAULT true CHECK (one),
+  xid    xid8 NOT NULL,
+  id     bigint NOT NULL,
+  before timestamptz NOT NULL
 );
-CREATE FUNCTION queue_ledger_removed_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION queue_ledger_removed_guard() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+  kept text;
 BEGIN
+  IF TG_OP <> 'DELETE' THEN
+    SELECT least(queue_ledger_week(clock_timestamp()) COLLATE "C", min(w.week COLLATE "C")) INTO kept FROM queue_ledger_weeks() w;
+    IF NEW.before > kept::timestamp AT TIME ZONE 'UTC' THEN
+      RAISE EXCEPTION '% of queue_ledger_removed is refused: the ledger is kept from % on', TG_OP, kept USING ERRCODE = 'TP003',
+        HINT = 'Old events are removed by dropping their partition.';
+    END IF;
+  END IF;
+  IF TG_OP = 'INSERT' THEN RETURN NEW; END IF;
   IF TG_OP = 'UPDATE' THEN
-    IF (NEW.xid, NEW.id) >= (OLD.xid, OLD.id) THEN RETURN NEW; END IF;
+    IF (NEW.xid, NEW.id) >= (OLD.xid, OLD.id) AND NEW.before >= OLD.before THEN RETURN NEW; END IF;
   END IF;
   RAISE EXCEPTION '% of queue_ledger_removed is refused: what was removed stays removed', TG_OP USING ERRCODE = 'TP003',
     HINT = 'Readers of events learn from it that they have missed some.';
 END $$;
-CREATE TRIGGER queue_ledger_removed_kept BEFORE UPDATE OR DELETE ON queue_ledger_removed
+CREATE TRIGGER queue_ledger_removed_kept BEFORE INSERT OR UPDATE OR DELETE ON queue_ledger_removed
   FOR EACH ROW EXECUTE FUNCTION queue_ledger_removed_guard();
+
+-- Asked for each row: what is allowed was found out when the boundary was noted, and is one row here.
+CREATE OR REPLACE FUNCTION queue_ledger_guard() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  IF TG_OP = 'DELETE' THEN
+    IF OLD.at < (SELECT r.before FROM queue_ledger_removed r) THEN RETURN OLD; END IF;
+  END IF;
+  RAISE EXCEPTION '% of queue_task_events is refused: the ledger is append-only', TG_OP USING ERRCODE = 'TP003',
+    HINT = 'Old events are removed by dropping their partition.';
+END $$;
 
 -- The last of the rows that lie before a time, in the order of followers; an error where somebody has still to read it.
 CREATE FUNCTION queue_ledger_removable(before timestamptz) RETURNS TABLE (xid xid8, id bigint)
@@ -122,10 +152,14 @@ CREATE OR REPLACE FUNCTION queue_prune_ledger(before timestamptz, by_actor text)
 LANGUAGE plpgsql SET search_path FROM CURRENT SET TimeZone = 'UTC' AS $$
 DECLARE
   at_most CONSTANT integer := 4;
+  -- About so many. While they are deleted no follower gets on.
+  at_most_rows CONSTANT integer := 2000;
   boundary text := least(queue_ledger_week(before) COLLATE "C", queue_ledger_week(clock_timestamp()) COLLATE "C");
   names text[];
   weeks text[];
+  first record;
   last record;
+  there boolean;
 BEGIN
   SELECT array_agg(w.partition::text ORDER BY w.week), array_agg(w.week ORDER BY w.week) INTO names, weeks
   FROM queue_ledger_weeks() w WHERE w.week < boundary COLLATE "C";
@@ -142,14 +176,34 @@ BEGIN
   ELSE LOCK TABLE queue_task_events_default IN SHARE MODE;
   END IF;
   SELECT r.xid, r.id INTO last FROM queue_ledger_removable(boundary::timestamptz) r;
-  IF FOUND THEN
-    INSERT INTO queue_ledger_removed AS o (xid, id) VALUES (last.xid, last.id)
-    ON CONFLICT (one) DO UPDATE SET xid = EXCLUDED.xid, id = EXCLUDED.id WHERE (EXCLUDED.xid, EXCLUDED.id) > (o.xid, o.id);
+  there := FOUND;
+  -- One note for all calls that delete up to one boundary.
+  IF cardinality(names) > 0 OR NOT coalesce(queue_ledger_pruned_before() >= boundary COLLATE "C", false) THEN
+    INSERT INTO queue_task_events (kind, actor, cause, detail)
+    VALUES ('operator', by_actor, 'ledger_pruned', jsonb_build_object('before', boundary, 'partitions', to_jsonb(names)));
   END IF;
-  INSERT INTO queue_task_events (kind, actor, cause, detail)
-  VALUES ('operator', by_actor, 'ledger_pruned', jsonb_build_object('before', boundary, 'partitions', to_jsonb(names)));
-  IF cardinality(names) > 0 THEN EXECUTE 'DROP TABLE ' || array_to_string(names, ', ');
-  ELSE DELETE FROM queue_task_events_default d WHERE d.at < boundary::timestamptz;
+  IF cardinality(names) > 0 THEN EXECUTE 'DROP TABLE ' || array_to_string(names, ', '); END IF;
+  IF there THEN
+    INSERT INTO queue_ledger_removed AS o (xid, id, before) VALUES (last.xid, last.id, boundary::timestamptz)
+    ON CONFLICT (one) DO UPDATE SET
+      xid = CASE WHEN (EXCLUDED.xid, EXCLUDED.id) > (o.xid, o.id) THEN EXCLUDED.xid ELSE o.xid END,
+      id = CASE WHEN (EXCLUDED.xid, EXCLUDED.id) > (o.xid, o.id) THEN EXCLUDED.id ELSE o.id END,
+      before = greatest(o.before, EXCLUDED.before)
+    WHERE (EXCLUDED.xid, EXCLUDED.id) > (o.xid, o.id) OR EXCLUDED.before > o.before;
+  END IF;
+  IF cardinality(names) = 0 THEN
+    -- Whole blocks of seals: of a week in a block all is there, or nothing.
+    SELECT d.xid, d.id INTO first FROM queue_task_events_default d WHERE d.at < boundary::timestamptz ORDER BY d.xid, d.id LIMIT 1;
+    SELECT d.xid, d.id INTO last FROM queue_task_events_default d
+    WHERE d.at < boundary::timestamptz ORDER BY d.xid, d.id OFFSET at_most_rows - 1 LIMIT 1;
+    IF FOUND THEN
+      SELECT s.to_xid AS xid, s.to_id AS id INTO last FROM queue_ledger_seals s
+      WHERE (s.to_xid, s.to_id) >= (first.xid, first.id)
+      ORDER BY (s.to_xid, s.to_id) <= (last.xid, last.id) DESC,
+               CASE WHEN (s.to_xid, s.to_id) <= (last.xid, last.id) THEN -s.block ELSE s.block END LIMIT 1;
+      DELETE FROM queue_task_events_default d WHERE d.at < boundary::timestamptz AND (d.xid, d.id) <= (last.xid, last.id);
+    ELSE DELETE FROM queue_task_events_default d WHERE d.at < boundary::timestamptz;
+    END IF;
   END IF;
   RETURN greatest(cardinality(names), 1);
 END $$;
