@@ -45,11 +45,19 @@ async function sandboxOf(settings: Settings): Promise<StepSandbox> {
       maxProcesses: settings.STEP_LIMIT_PROCESSES,
       dataDir: resolve(settings.DATA_DIR),
       workspacesDir: workspacesDir(settings),
+      closed: closedOf(settings),
     });
   } catch (error) {
     // A setting that cannot be kept on this machine is as wrong as one that cannot be read.
     throw error instanceof SandboxError ? new SettingsError(error.message) : error;
   }
+}
+
+function closedOf({ SECRETS_DIR, TLS_KEY_FILE }: Settings): Record<string, string> {
+  return {
+    ...(SECRETS_DIR === undefined ? {} : { SECRETS_DIR: resolve(SECRETS_DIR) }),
+    ...(TLS_KEY_FILE === undefined ? {} : { TLS_KEY_FILE: resolve(TLS_KEY_FILE) }),
+  };
 }
 
 function limitsOf(settings: Settings): StepLimits {

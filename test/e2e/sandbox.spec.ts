@@ -15,6 +15,7 @@ const { mode, reason } = await openSandbox({
     maxProcesses: 0,
     dataDir,
     workspacesDir: join(dataDir, 'workspaces'),
+    closed: {},
   },
 });
 const describeHere =

@@ -37,6 +37,6 @@ process.exit(0);
 
 async function sandboxFor(workspace: string) {
   const places = { binds: [], dataDir: dirname(workspace), workspacesDir: dirname(workspace) };
-  const sandbox = await openSandbox({ wanted: 'bubblewrap', network: 'host', maxProcesses: 0, ...places });
+  const sandbox = await openSandbox({ wanted: 'bubblewrap', network: 'host', closed: {}, maxProcesses: 0, ...places });
   return sandbox.bubblewrap!.command({ writable: [workspace], network: 'host' });
 }

@@ -1,5 +1,5 @@
-import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs';
-import { resolve, sep } from 'node:path';
+import { lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { join, relative, resolve, sep } from 'node:path';
 
 /** A file or folder of this machine that steps get to see, at its own place. */
 export interface SandboxBind {
@@ -11,7 +11,7 @@ export interface SandboxBind {
 export interface SandboxPlaces {
   /** What the operator gives to steps. */
   readonly binds: readonly SandboxBind[];
-  /** Folders whose content is nobody's business, wherever they are. */
+  /** Folders and files whose content is nobody's business, wherever they are. */
   readonly hidden: readonly string[];
   /** Of the service's user: steps have an empty one in its place, since programs write there whatever HOME says. */
   readonly home?: string | undefined;
@@ -26,13 +26,17 @@ const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', 
  */
 const ETC = [
   ...['passwd', 'group', 'nsswitch.conf', 'hosts', 'host.conf', 'resolv.conf', 'gai.conf', 'services', 'protocols'],
-  ...['ssl/certs', 'ssl/openssl.cnf', 'ca-certificates', 'pki/tls', 'pki/ca-trust', 'crypto-policies'],
+  ...['ssl/certs', 'ssl/openssl.cnf', 'ca-certificates', 'pki/ca-trust', 'crypto-policies'],
+  ...['pki/tls/certs', 'pki/tls/cert.pem', 'pki/tls/openssl.cnf'],
   ...['ld.so.cache', 'alternatives', 'localtime', 'timezone', 'os-release', 'mime.types', 'magic'],
   ...['gitconfig', 'ssh/ssh_config', 'ssh/ssh_config.d', 'ssh/ssh_known_hosts', 'ansible', 'python3', 'perl'],
 ].map((name) => `/etc/${name}`);
 
 /** SUSE keeps there what /etc/ssl/certs points to; NixOS has its programs there. */
 const OTHERS = ['/var/lib/ca-certificates', '/run/current-system'];
+
+/** All that is shown of the machine, where it is there. */
+export const SYSTEM_PATHS: readonly string[] = [...SYSTEM, ...ETC, ...OTHERS];
 
 /** In memory, and so not without end; TMPDIR is on the disk. */
 export const IN_MEMORY = ['--size', String(256 * 1024 * 1024), '--tmpfs'];
@@ -51,15 +55,13 @@ export class SandboxView {
   constructor(places: SandboxPlaces) {
     const { binds } = places;
     const home = homeOf(places);
-    const system = [...SYSTEM, ...ETC, ...OTHERS].filter((path) => !binds.some((bind) => bind.path === path));
+    const system = SYSTEM_PATHS.filter((path) => !binds.some((bind) => bind.path === path));
     this.mounts = [
       ...system.flatMap(systemMount),
       ...binds.map(({ path, writable }) => ({
         ...{ path, args: [writable ? '--bind' : '--ro-bind', path, path], shown: true },
       })),
-      ...hiddenFolders(places)
-        .filter((path) => path !== home)
-        .map((path) => ({ path, args: ['--tmpfs', path], shown: false })),
+      ...masks(places).filter(({ path }) => path !== home),
       ...(home === undefined ? [] : [{ path: home, args: ['--perms', '0700', ...IN_MEMORY, home], shown: false }]),
       // From above to below: what is mounted on a folder later covers what is in it.
     ].sort((a, b) => depth(a.path) - depth(b.path));
@@ -85,11 +87,34 @@ function homeOf({ home, binds }: SandboxPlaces): string | undefined {
   return taken.some((above) => isIn(above, home) || isIn(above, realPath(home))) ? undefined : home;
 }
 
-/** Those that would be seen otherwise, by their real paths. */
-function hiddenFolders({ binds, hidden }: SandboxPlaces): string[] {
-  const shown = [...SYSTEM, ...ETC, ...OTHERS, ...binds.map(({ path }) => path)].map(realPath);
-  const folders = new Set(hidden.map(realPath).filter((path) => existsSync(path)));
-  return [...folders].filter((path) => shown.some((above) => path !== above && isIn(above, path)));
+/** What covers the hidden where it would be seen: a bind that is a link shows it at another place than its own. */
+function masks({ binds, hidden }: SandboxPlaces): Mount[] {
+  const shown = [...SYSTEM_PATHS, ...binds.map(({ path }) => path)].map((at) => ({ at, real: realPath(at) }));
+  const covers = new Map<string, Mount>();
+  for (const path of new Set(hidden.map(realPath))) {
+    const cover = coverOf(path);
+    if (cover === undefined) continue;
+    for (const { at, real } of shown) {
+      if (path === real || !isIn(real, path)) continue;
+      // Links among the system's own folders are links inside too.
+      const place = SYSTEM.includes(at) ? path : join(at, relative(real, path));
+      // What is bound itself is wanted.
+      if (!binds.some((bind) => bind.path === place)) {
+        covers.set(place, { path: place, args: [...cover, place], shown: false });
+      }
+    }
+  }
+  return [...covers.values()];
+}
+
+/** undefined where there is nothing to hide. */
+function coverOf(path: string): readonly string[] | undefined {
+  try {
+    // Of a device that is bound so, nothing can be read.
+    return statSync(path).isDirectory() ? ['--tmpfs'] : ['--ro-bind', '/dev/null'];
+  } catch {
+    return undefined;
+  }
 }
 
 /** As it is here: where /bin is a link to /usr/bin, it is one inside. */
@@ -103,7 +128,7 @@ function systemMount(path: string): Mount[] {
   return [{ path, args: ['--ro-bind-try', path, path], shown: true }];
 }
 
-function isIn(folder: string, path: string): boolean {
+export function isIn(folder: string, path: string): boolean {
   return path === folder || folder === '/' || path.startsWith(folder + sep);
 }
 

@@ -13,8 +13,16 @@ import { runWatched, type WatchedEnd, type WatchedScript } from './watched-proce
 const root = mkdtempSync(join(tmpdir(), 'sandbox-spec-'));
 const dataDir = join(root, 'data');
 const workspacesDir = join(dataDir, 'workspaces');
-const options: SandboxOptions = { wanted: 'auto', network: 'host', binds: [], maxProcesses: 0, dataDir, workspacesDir };
+const secretsDir = join(root, 'shown', 'secrets');
+const keyFile = join(root, 'shown', 'tls.key');
+const options: SandboxOptions = {
+  ...{ wanted: 'auto', network: 'host', binds: [], maxProcesses: 0, dataDir, workspacesDir },
+  closed: { SECRETS_DIR: secretsDir, TLS_KEY_FILE: keyFile },
+};
 mkdirSync(workspacesDir, { recursive: true });
+mkdirSync(secretsDir, { recursive: true });
+writeFileSync(join(secretsDir, 'password'), 'secret');
+writeFileSync(keyFile, 'secret');
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const sandbox = await openSandbox(options);
@@ -256,6 +264,19 @@ describeHere('a step in the sandbox', () => {
     await until('all is gone', () => !others.some(isRunning), 1000);
   });
 
+  it('does not see the secrets and the key of the service in what it is shown, by whatever name', async () => {
+    const [shown, link] = [join(root, 'shown'), join(root, 'link')];
+    writeFileSync(join(shown, 'tool'), 'seen\n');
+    symlinkSync(shown, link);
+    for (const path of [shown, link]) {
+      const its = await openSandbox({ ...options, binds: [{ path, writable: true }] });
+      const { end, output } = run(`cd ${path}; cat tool tls.key secrets/*; ls -A secrets`, {}, 'host', its);
+      expect(await end).toMatchObject({ exitCode: 0 });
+      expect(output.stdout).toBe('seen\n');
+    }
+    rmSync(link);
+  });
+
   it('counts processes inside it, but for root', async () => {
     const limited = await openSandbox({ ...options, maxProcesses: 20 });
     const fork = 'for ((i = 0; i < 30; i++)); do sleep 5 & done 2>/dev/null; jobs -p | wc -l';
@@ -313,6 +334,9 @@ describe('openSandbox', () => {
   it.each([
     [dataDir, 'where the service keeps its own: name a folder below it'],
     [workspacesDir, 'where the service keeps its own'],
+    [secretsDir, `and SECRETS_DIR is ${secretsDir}: no step may read that, take the bind out`],
+    [join(secretsDir, 'password'), 'and SECRETS_DIR is'],
+    [keyFile, `and TLS_KEY_FILE is ${keyFile}`],
     ['/dev/shm', 'are the scripts of all steps: name a folder below'],
     ['/not/there', 'which is not there: make it, or take it out'],
   ])('refuses the bind %s', async (path, why) => {

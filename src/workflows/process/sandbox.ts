@@ -1,8 +1,7 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
-import { join, sep } from 'node:path';
 import { Bubblewrap, type StepNetwork } from './bubblewrap.js';
-import { realPath, type SandboxBind } from './sandbox-view.js';
+import { isIn, realPath, type SandboxBind } from './sandbox-view.js';
 import { findBash, slotsDirectory } from './watcher-host.js';
 
 /** How steps run here, in words for operators. */
@@ -28,6 +27,8 @@ export interface SandboxOptions {
   readonly maxProcesses: number;
   readonly dataDir: string;
   readonly workspacesDir: string;
+  /** Files and folders that the service reads and no step may, by the setting that names them. */
+  readonly closed: Readonly<Record<string, string>>;
   /** Where bwrap is looked for. Not on the PATH: what stands there first may be anybody's. */
   readonly programs?: readonly string[];
 }
@@ -65,12 +66,13 @@ async function findSandbox(options: SandboxOptions): Promise<Found> {
   if (program === undefined) {
     return { problem: 'bubblewrap is not installed (apt-get install bubblewrap, or the like)' };
   }
-  const { binds, maxProcesses, dataDir, workspacesDir } = options;
+  const { binds, maxProcesses, dataDir, workspacesDir, closed } = options;
   // What is not there yet cannot be hidden.
   mkdirSync(workspacesDir, { recursive: true, mode: 0o700 });
   const home = homedir();
   const hidden = [
-    ...[dataDir, workspacesDir, process.cwd(), '/root', '/home', '/var/lib/turnpike'],
+    ...[dataDir, workspacesDir, ...Object.values(closed), slotsDirectory()],
+    ...[process.cwd(), '/root', '/home', '/var/lib/turnpike'],
     // Users of services have their homes anywhere, some where the programs are.
     ...(home.startsWith('/usr/') ? [] : [home]),
   ];
@@ -93,14 +95,20 @@ async function findSandbox(options: SandboxOptions): Promise<Found> {
 }
 
 /** What would open what is to be closed. */
-function checkBinds({ binds, dataDir, workspacesDir }: SandboxOptions): void {
+function checkBinds({ binds, dataDir, workspacesDir, closed }: SandboxOptions): void {
   const slots = realPath(slotsDirectory());
   for (const { path } of binds) {
     const real = realPath(path);
     if ([dataDir, workspacesDir].some((folder) => realPath(folder) === real)) {
       throw new SandboxError(`STEP_SANDBOX_BIND has ${path}, where the service keeps its own: name a folder below it`);
     }
-    if (slots === real || slots.startsWith(join(real, sep))) {
+    const [setting, place] = Object.entries(closed).find(([, own]) => isIn(realPath(own), real)) ?? [];
+    if (setting !== undefined) {
+      throw new SandboxError(
+        `STEP_SANDBOX_BIND has ${path}, and ${setting} is ${place}: no step may read that, take the bind out`,
+      );
+    }
+    if (isIn(real, slots)) {
       throw new SandboxError(
         `STEP_SANDBOX_BIND has ${path}, and in ${slots} are the scripts of all steps: name a folder below, or set TMPDIR`,
       );
