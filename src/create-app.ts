@@ -5,6 +5,7 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { serveApiDescription } from './api-description.js';
 import { AppModule, type AppOptions } from './app.module.js';
+import { RefusedRequests } from './auth/refused-requests.js';
 import { registerBodyParsers } from './common/http/body-parsers.js';
 import { refuseConnection } from './common/http/refuse-connection.js';
 import { requestId } from './common/http/request-id.js';
@@ -45,8 +46,21 @@ export async function createApp(options: AppOptions, logger: StructuredLogger): 
     void reply.header('X-Request-Id', request.id);
     done();
   });
+  refuseEarly(fastify, app.get(RefusedRequests));
   if (settings.ROLE !== 'worker') serveApiDescription(app);
   return app;
+}
+
+/** Before a body is read, and before there is a guard: it would be read for whoever has been refused all the time. */
+function refuseEarly(fastify: FastifyInstance, refused: RefusedRequests): void {
+  fastify.addHook('onRequest', async (request, reply) => {
+    try {
+      await refused.lookAhead(request);
+    } catch (error) {
+      sendProblem(error, request, reply);
+      return reply;
+    }
+  });
 }
 
 /**

@@ -2,6 +2,8 @@ import type { ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { AuthGuard } from './auth.guard.js';
 import type { Authenticator } from './authenticator.js';
+import type { RefusedRequests } from './refused-requests.js';
+import { Problem } from '../common/problem/problem.js';
 import { type AuthenticatedRequest, type Principal, Public, Requires } from './principal.js';
 
 class Routes {
@@ -20,17 +22,22 @@ class Routes {
   instances(): void {}
 }
 
-async function ask(route: keyof Routes, caller: Partial<Principal> = {}) {
+async function ask(route: keyof Routes, caller: Partial<Principal> = {}, refusal?: Problem, exceeded?: Problem) {
   const principal: Principal = { name: 'eve', roles: [], ...caller };
-  const authenticate = jest.fn(async (_header?: string, _address?: string) => principal);
+  const authenticate = jest.fn(async (_header?: string, _address?: string) => {
+    if (refusal) throw refusal;
+    return principal;
+  });
+  const count = jest.fn(async () => exceeded);
   const request = { headers: { authorization: 'Bearer x' }, ip: '10.0.0.1' } as AuthenticatedRequest;
   const context = {
     getHandler: () => Routes.prototype[route],
     getClass: () => Routes,
     switchToHttp: () => ({ getRequest: () => request }),
   } as unknown as ExecutionContext;
-  const guard = new AuthGuard(new Reflector(), { authenticate } as unknown as Authenticator);
-  return { answer: await guard.canActivate(context), request, authenticate };
+  const refused = { count } as unknown as RefusedRequests;
+  const guard = new AuthGuard(new Reflector(), { authenticate } as unknown as Authenticator, refused);
+  return { answer: await guard.canActivate(context), request, authenticate, count };
 }
 
 describe('AuthGuard', () => {
@@ -54,6 +61,16 @@ describe('AuthGuard', () => {
   ])('refuses %s to the roles %p, and names those that may', async (route, roles, detail) => {
     const refused = { code: 'role_required', status: 403, detail: expect.stringContaining(detail) };
     await expect(ask(route, { roles })).rejects.toMatchObject(refused);
+  });
+
+  it('counts who is not known, and no others, and says so when that is too often', async () => {
+    expect((await ask('read', { roles: ['viewer'] })).count).not.toHaveBeenCalled();
+    const unknown = new Problem('unauthorized', 'the key is not known');
+    await expect(ask('read', {}, unknown)).rejects.toBe(unknown);
+    const exceeded = new Problem('too_many_requests', 'wait');
+    await expect(ask('read', {}, unknown, exceeded)).rejects.toBe(exceeded);
+    const away = new Problem('database_unavailable', 'away');
+    await expect(ask('read', {}, away, exceeded)).rejects.toBe(away);
   });
 
   it('leaves to the route whether the task is the caller´s own', async () => {

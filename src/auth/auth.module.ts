@@ -10,6 +10,7 @@ import { ApiKeysService } from './keys/api-keys.service.js';
 import { KeyRing } from './keys/key-ring.js';
 import { LastingCalls } from './lasting-calls.js';
 import { LoginFailures } from './login-failures.js';
+import { RefusedRequests } from './refused-requests.js';
 import { RATE_LIMIT_PER_MINUTE, RateLimitGuard } from './rate-limit.guard.js';
 
 export interface AuthModuleOptions {
@@ -36,7 +37,7 @@ export class AuthModule {
       providers: [
         { provide: ADMIN_TOKEN, useValue: adminToken },
         { provide: AuthLedger, useExisting: ledger as never },
-        ...[KeyRing, LoginFailures, Authenticator, ApiKeysService, LastingCalls],
+        ...[KeyRing, LoginFailures, Authenticator, ApiKeysService, LastingCalls, RefusedRequests],
         { provide: RATE_LIMIT_PER_MINUTE, useValue: requestsPerMinute },
         // In this order: how much one may ask depends on who asks.
         { provide: APP_GUARD, useClass: AuthGuard },

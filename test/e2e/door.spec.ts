@@ -101,6 +101,21 @@ describe('the door', () => {
     expect((await from('192.0.2.8')).status).toBe(200);
   });
 
+  it('refuses who asks too often without a key, before it reads a body, but no good key', async () => {
+    const headers = { 'X-Forwarded-For': '192.0.2.9' };
+    const unknown = () => plain.request('POST', '/api/queue/pause', { token: null, headers });
+    for (let n = 0; n < LIMIT; n++) expect((await unknown()).status).toBe(401);
+    expect((await unknown()).json).toMatchObject({ status: 429, code: 'too_many_requests' });
+    // Nothing of the body has come yet.
+    const head =
+      'POST /api/specs HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.9\r\nContent-Length: 1000\r\nConnection: close';
+    const answer = await answerTo(`${head}\r\nContent-Type: application/json\r\n\r\n{`);
+    expect(answer).toMatch(/^HTTP\/1.1 429 [^]*Retry-After: \d+[^]*"too_many_requests"/i);
+    expect((await plain.get('/health', { token: null, headers })).status).toBe(200);
+    const resume = { headers: { ...headers, 'Content-Type': 'application/json' }, body: '{}' };
+    expect((await plain.request('POST', '/api/queue/resume', resume)).status).toBeLessThan(400);
+  });
+
   it('speaks TLS, and shows a new certificate after SIGHUP', async () => {
     const folder = newFolder();
     const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
