@@ -20,7 +20,7 @@ async function tasksInAllStates(): Promise<Record<string, string>> {
   const behaviours: Record<string, Behaviour> = {
     completed: completes,
     failed: async () => failure('no credentials'),
-    retrying: async () => failure('flaky'),
+    retrying: async () => ({ ...failure('flaky'), retryInSeconds: 3600 }),
     running: untilAborted,
     long: untilAborted,
   };
@@ -36,7 +36,6 @@ async function tasksInAllStates(): Promise<Record<string, string>> {
   }
   await handler.run(5);
   for (const status of ['completed', 'failed', 'retrying'] as const) await fixture.becomes(ids[status]!, status);
-  await fixture.query(`UPDATE queue_scheduled SET run_at = now() + interval '1 hour'`);
   ids.scheduled = (await queue.enqueue(aTask({ appName: 'scheduled', delaySeconds: 60 }))).taskId;
   // All workers but three are free: a task that stays pending needs a claim that finds none.
   const filler = [aTask({ appName: 'running' }), aTask({ appName: 'running' }), aTask({ appName: 'running' })];
