@@ -16,7 +16,7 @@ const GONE = 410;
  * put off by so many times as long: the database spends a fifth of a core on it at most.
  */
 const REST = 4;
-const QUICK_CLAIM_MS = 20;
+const QUICK_CLAIM_MS = 100;
 const LONGEST_REST_MS = 1_000;
 
 /** Delivers what is due. A delivery is leased for one attempt: what a crash has cut off is due again after it. */
