@@ -1,8 +1,8 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { normalizeIP } from '@fastify/rate-limit';
 import type { FastifyInstance } from 'fastify';
 import { Problem } from '../common/problem/problem.js';
+import { networkOf } from './login-failures.js';
 import type { AuthenticatedRequest } from './principal.js';
 
 export const RATE_LIMIT_PER_MINUTE = Symbol('RATE_LIMIT_PER_MINUTE');
@@ -42,7 +42,7 @@ export class RateLimitGuard implements CanActivate {
       max: this.perMinute,
       timeWindow: 60_000,
       keyGenerator: ({ principal, ip }: AuthenticatedRequest) =>
-        principal ? `key ${principal.name}` : `address ${normalizeIP(ip)}`,
+        principal ? `key ${principal.name}` : `address ${networkOf(ip)}`,
     }));
   }
 }

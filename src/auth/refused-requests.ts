@@ -1,9 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { normalizeIP } from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Problem } from '../common/problem/problem.js';
 import { Authenticator } from './authenticator.js';
+import { networkOf } from './login-failures.js';
 import { RATE_LIMIT_PER_MINUTE } from './rate-limit.guard.js';
 
 type Check = ReturnType<FastifyInstance['createRateLimit']>;
@@ -61,7 +61,7 @@ export class RefusedRequests {
     return (this.check ??= this.host.httpAdapter.getInstance<FastifyInstance>().createRateLimit({
       max: this.perMinute,
       timeWindow: 60_000,
-      keyGenerator: ({ ip }: FastifyRequest) => `refused ${normalizeIP(ip)}`,
+      keyGenerator: ({ ip }: FastifyRequest) => `refused ${networkOf(ip)}`,
     }));
   }
 }
